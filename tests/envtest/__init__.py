@@ -1,0 +1,1 @@
+"""A real kube-apiserver with etcd for tests and local trials."""

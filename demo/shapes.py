@@ -1,0 +1,231 @@
+"""Kubernetes objects of the story in the shape in which the API server returns them."""
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from demo.apiserver import managed_fields
+
+Object = dict[str, Any]
+
+_NAMES = uuid.UUID("6f0f6f2e-7f0b-5d0a-9a55-7d5b8f9d4c11")
+
+
+def number(*parts: object) -> int:
+    """A stable number for a name: every run, every machine."""
+    return int.from_bytes(hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=6).digest(), "big")
+
+
+def hexadecimal(length: int, *parts: object) -> str:
+    return hashlib.shake_256("/".join(map(str, parts)).encode()).hexdigest((length + 1) // 2)[:length]
+
+
+def pod_suffix(length: int, *parts: object) -> str:
+    """Letters as Kubernetes picks them for generated names."""
+    value, letters = number(*parts), "bcdfghjklmnpqrstvwxz2456789"
+    return "".join(letters[value // len(letters) ** place % len(letters)] for place in range(length))
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Where and when: the cluster's name and the story's epoch."""
+
+    cluster: str
+    epoch: datetime
+
+    def time(self, t: int) -> datetime:
+        return self.epoch + timedelta(seconds=t)
+
+    def stamp(self, t: int) -> str:
+        return f"{self.time(t):%Y-%m-%dT%H:%M:%SZ}"
+
+    def uid(self, *parts: object) -> str:
+        return str(uuid.uuid5(_NAMES, "/".join(map(str, (self.cluster, *parts)))))
+
+    def born(self, *parts: object) -> int:
+        """When a thing of this name was created: 20 to 300 days before the epoch."""
+        return -(20 * 86_400 + number(self.cluster, *parts) % (280 * 86_400))
+
+
+def metadata(
+    world: World, kind: str, namespace: str, name: str, *, created: int | None = None, generation: int = 0, **more: Any
+) -> Object:
+    created = world.born(kind, namespace, name) if created is None else created
+    made: Object = {
+        "name": name,
+        "uid": world.uid(kind, namespace, name, created if kind == "Pod" else ""),
+        "creationTimestamp": world.stamp(created),
+    }
+    made |= {"namespace": namespace} if namespace else {}
+    made |= {"generation": generation} if generation else {}
+    return made | {field: value for field, value in more.items() if value}
+
+
+def managed(world: World, obj: Object, *writers: tuple[str, int, str]) -> Object:
+    """`obj` with managedFields: each writer is (manager, time, subresource); one with "status" wrote the status."""
+    body = {field: value for field, value in obj.items() if field != "status"}
+    state: Object | None = None
+    for manager, at, subresource in writers:
+        after = obj if subresource == "status" or all(not writer[2] for writer in writers) else body
+        entries = managed_fields.updated(
+            state, after, manager=manager, api_version=obj["apiVersion"], now=world.time(at), subresource=subresource
+        )
+        state = after | {"metadata": after["metadata"] | {"managedFields": entries}}
+    return state or obj
+
+
+def condition(world: World, kind: str, status: str, since: int, reason: str = "", message: str = "") -> Object:
+    made = {"type": kind, "status": status, "lastTransitionTime": world.stamp(since)}
+    made |= {"reason": reason} if reason else {}
+    return made | ({"message": message} if message else {})
+
+
+def event(
+    world: World,
+    involved: Object,
+    reason: str,
+    message: str,
+    *,
+    component: str,
+    first: int,
+    last: int,
+    count: int = 1,
+    warning: bool = False,
+    host: str = "",
+) -> Object:
+    """A core/v1 Event about `involved`. Those of cluster-scoped objects lie in the namespace default."""
+    about = involved["metadata"]
+    namespace = about.get("namespace", "default")
+    name = (
+        f"{about['name']}.{hexadecimal(16, world.cluster, involved['kind'], namespace, about['name'], reason, first)}"
+    )
+    reference = {
+        "kind": involved["kind"],
+        "namespace": about.get("namespace"),
+        "name": about["name"],
+        "uid": about["uid"],
+        "apiVersion": involved["apiVersion"],
+    }
+    obj: Object = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": metadata(world, "Event", namespace, name, created=first),
+        "involvedObject": {field: value for field, value in reference.items() if value},
+        "reason": reason,
+        "message": message,
+        "type": "Warning" if warning else "Normal",
+        "source": {"component": component} | ({"host": host} if host else {}),
+        "firstTimestamp": world.stamp(first),
+        "lastTimestamp": world.stamp(last),
+        "count": count,
+        "eventTime": None,
+        "reportingComponent": component,
+        "reportingInstance": host,
+    }
+    return managed(world, obj, (component, last, ""))
+
+
+def deployment(
+    world: World,
+    namespace: str,
+    name: str,
+    image: str,
+    *,
+    labels: Mapping[str, str],
+    args: list[str],
+    ready: bool,
+    since: int,
+) -> Object:
+    """One controller. Not `ready`: its only pod does not become available, since that time."""
+    selector = {"app.kubernetes.io/name": labels.get("app.kubernetes.io/name", name)}
+    status: Object = {
+        "observedGeneration": 1,
+        "replicas": 1,
+        "updatedReplicas": 1,
+        "conditions": [
+            condition(
+                world,
+                "Available",
+                "True" if ready else "False",
+                since,
+                "MinimumReplicasAvailable" if ready else "MinimumReplicasUnavailable",
+            )
+        ],
+    }
+    status |= {"readyReplicas": 1, "availableReplicas": 1} if ready else {"unavailableReplicas": 1}
+    container = {"name": name, "image": image, "args": args}
+    template = {"metadata": {"labels": selector}, "spec": {"containers": [container], "serviceAccountName": name}}
+    obj: Object = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata(world, "Deployment", namespace, name, generation=1, labels=dict(labels)),
+        "spec": {"replicas": 1, "selector": {"matchLabels": selector}, "template": template},
+        "status": status,
+    }
+    return managed(
+        world,
+        obj,
+        ("helm", world.born("Deployment", namespace, name), ""),
+        ("kube-controller-manager", since, "status"),
+    )
+
+
+def namespace(world: World, name: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": metadata(world, "Namespace", "", name, labels={"kubernetes.io/metadata.name": name}),
+        "spec": {"finalizers": ["kubernetes"]},
+        "status": {"phase": "Active"},
+    }
+
+
+def secret(
+    world: World,
+    namespace: str,
+    name: str,
+    keys: list[str],
+    *,
+    owner: Object | None,
+    manager: str,
+    at: int,
+    labels: dict[str, str] | None = None,
+    annotations: dict[str, str] | None = None,
+    created: int | None = None,
+    kind: str = "Opaque",
+) -> Object:
+    """A target Secret. Its values are empty strings: there is nothing to leak."""
+    owners = (
+        []
+        if owner is None
+        else [
+            {
+                "apiVersion": owner["apiVersion"],
+                "kind": owner["kind"],
+                "name": owner["metadata"]["name"],
+                "uid": owner["metadata"]["uid"],
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ]
+    )
+    obj: Object = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": kind,
+        "data": dict.fromkeys(keys, ""),
+        "metadata": metadata(
+            world,
+            "Secret",
+            namespace,
+            name,
+            created=created,
+            labels=labels,
+            annotations=annotations,
+            ownerReferences=owners,
+        ),
+    }
+    return managed(world, obj, (manager, at, ""))

@@ -1,0 +1,130 @@
+"""The one way in which a cluster comes into our books, changes there and leaves; for the command, the API and the form.
+
+Settings give the key that credentials are sealed for. Errors are meant for the user and name the field.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from ipaddress import ip_address
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from clusters import dial
+from clusters.credentials import payload_of, seal
+from clusters.entries import ClusterEntry, InvalidField
+from clusters.models import MAX_INTERVAL, MIN_INTERVAL, Cluster, Credential
+
+MAX_LABELS, MAX_LABEL = 20, 63
+
+
+class AlreadyRegistered(InvalidField):
+    """There is a cluster of this name (names are compared without regard to case)."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("name", f"{name} is registered already")
+
+
+def register(
+    entry: ClusterEntry,
+    *,
+    now: datetime,
+    labels: Mapping[str, object] | None = None,
+    interval: int | None = None,
+    replace: bool = False,
+) -> Cluster:
+    """Stores the cluster and its sealed credential. `interval` in seconds, None for POLL_INTERVAL.
+
+    With `replace` a cluster of this name gets address, trust and credential anew and keeps its history; labels and
+    interval change only if given. Raises InvalidField (AlreadyRegistered) or credentials.KeyMissing.
+    """
+    check_address(entry.api_url)
+    sealed = seal(payload_of(entry), settings.CREDENTIAL_PUBLIC_KEY)
+    given = _checked(labels=labels, interval=interval)
+    with transaction.atomic():
+        cluster = Cluster.objects.select_for_update().filter(name__iexact=entry.name).first()
+        if cluster is None:
+            cluster = _created(entry, now, {**_checked(labels=None, interval=settings.POLL_INTERVAL), **given})
+        elif not replace:
+            raise AlreadyRegistered(cluster.name)
+        else:
+            _update(cluster, now, {"api_url": entry.api_url, "ca_pem": entry.ca_pem, **given})
+        Credential.objects.update_or_create(cluster=cluster, defaults={"sealed": sealed, "updated_at": now})
+    return cluster
+
+
+def change(
+    cluster: Cluster,
+    *,
+    now: datetime,
+    enabled: bool | None = None,
+    labels: Mapping[str, object] | None = None,
+    interval: int | None = None,
+) -> Cluster:
+    """Changes what is given. Address and credential are changed only together, by `register(replace=True)`."""
+    given = _checked(labels=labels, interval=interval)
+    _update(cluster, now, {**given, **({} if enabled is None else {"enabled": enabled})})
+    return cluster
+
+
+def remove(cluster: Cluster) -> None:
+    """Forgets the cluster with its credential and everything known of it."""
+    cluster.delete()
+
+
+def _created(entry: ClusterEntry, now: datetime, given: Mapping[str, object]) -> Cluster:
+    cluster = Cluster(name=entry.name, api_url=entry.api_url, ca_pem=entry.ca_pem, created_at=now, updated_at=now)
+    for field, value in given.items():
+        setattr(cluster, field, value)
+    try:
+        with transaction.atomic():
+            cluster.save(force_insert=True)
+    except IntegrityError:  # somebody else was faster: the name is unique in the database
+        raise AlreadyRegistered(entry.name) from None
+    return cluster
+
+
+def _update(cluster: Cluster, now: datetime, given: Mapping[str, object]) -> None:
+    for field, value in {**given, "updated_at": now}.items():
+        setattr(cluster, field, value)
+    cluster.save(update_fields=[*given, "updated_at"])
+
+
+def _checked(*, labels: Mapping[str, object] | None, interval: int | None) -> dict[str, object]:
+    given: dict[str, object] = {}
+    if labels is not None:
+        given["labels"] = check_labels(labels)
+    if interval is not None:
+        given["interval_seconds"] = check_interval(interval)
+    return given
+
+
+def check_address(api_url: str) -> None:
+    """Refuses an address below the floor of clusters.dial. A name is not resolved here: a worker does, and checks."""
+    host, _ = dial.host_and_port(api_url)
+    try:
+        ip_address(host)
+    except ValueError:
+        return
+    if reason := dial.refusal(host, dial.networks(settings.DIAL_ALLOWED_NETWORKS)):
+        raise InvalidField("api_url", f"{reason}; an administrator can allow its network (DIAL_ALLOWED_NETWORKS)")
+
+
+def check_interval(seconds: object) -> int:
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not MIN_INTERVAL <= seconds <= MAX_INTERVAL:
+        raise InvalidField(
+            "interval_seconds", f"must be a whole number of seconds from {MIN_INTERVAL} to {MAX_INTERVAL}"
+        )
+    return seconds
+
+
+def check_labels(labels: object) -> dict[str, str]:
+    """Short printable texts by short printable names."""
+    if not isinstance(labels, Mapping) or len(labels) > MAX_LABELS:
+        raise InvalidField("labels", f"must be at most {MAX_LABELS} pairs of a name and a text")
+    for part in (*labels, *labels.values()):
+        if not isinstance(part, str) or len(part) > MAX_LABEL or not part.isprintable():
+            raise InvalidField("labels", f"must be names and texts of at most {MAX_LABEL} printable characters")
+    if "" in labels:
+        raise InvalidField("labels", "must have no empty name")
+    return dict(labels)

@@ -1,0 +1,384 @@
+"""External Secrets (group external-secrets.io), read against 2.9.0; all versions since 0.5 have the same shape."""
+
+from collections.abc import Iterable
+from hashlib import md5, sha3_224
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from clusters.kinds.base import (
+    EXTERNAL_SECRETS,
+    LIST_LIMIT,
+    SHORT,
+    Condition,
+    Described,
+    Document,
+    ManagedMetadata,
+    Metadata,
+    Present,
+    Resource,
+    Time,
+    WatchedKind,
+    common,
+    count,
+    is_name,
+    message,
+    moment,
+    newest,
+    observer,
+    parents,
+    reconciled,
+    text,
+)
+from clusters.observations import (
+    FailedNamespace,
+    ParentFacts,
+    Reference,
+    RefreshedFacts,
+    Relation,
+    ResourceKey,
+    StoreFacts,
+    SyncWindow,
+)
+
+GROUP = "external-secrets.io"
+
+
+class _StoreRef(Document):
+    name: str | None = None
+    kind: str | None = None
+
+
+class _SourceRef(Document):
+    store_ref: _StoreRef | None = None
+
+
+class _Source(Document):
+    source_ref: _SourceRef | None = None
+
+
+class _Target(Document):
+    name: str | None = None
+    creation_policy: str | None = None
+    deletion_policy: str | None = None
+    immutable: bool | None = None
+    manifest: Present | None = None
+
+
+class _Window(Document):
+    schedule: str | None = None
+    duration: str | None = None
+
+
+class _SyncWindows(Document):
+    kind: str | None = None
+    windows: list[_Window] | None = None
+
+
+class _ExternalSecretSpec(Document):
+    refresh_interval: str | None = None
+    refresh_policy: str | None = None
+    secret_store_ref: _StoreRef | None = None
+    data: list[_Source] | None = None
+    data_from: list[_Source] | None = None
+    target: _Target | None = None
+    sync_windows: _SyncWindows | None = None
+
+
+class _RefreshedStatus(Document):
+    refresh_time: Time | None = None
+    synced_resource_version: str | None = None
+    conditions: list[Condition] | None = None
+
+
+class _ExternalSecret(Resource):
+    metadata: ManagedMetadata
+    spec: _ExternalSecretSpec | None = None
+    status: _RefreshedStatus | None = None
+
+
+def _describe_external_secret(resource: _ExternalSecret) -> Described:
+    metadata, spec = resource.metadata, resource.spec or _ExternalSecretSpec()
+    target = spec.target or _Target()
+    stores = _stores(metadata, [spec.secret_store_ref, *_sources(spec.data), *_sources(spec.data_from)])
+    secret = _target_name(metadata, target)
+    facts = RefreshedFacts(
+        **common(metadata),
+        **_refreshed(metadata, resource.status or _RefreshedStatus()),
+        interval=text(spec.refresh_interval, SHORT),
+        policy=text(spec.refresh_policy, SHORT),
+        store=_display(stores),
+        stores=stores,
+        target=secret,
+        creation_policy=text(target.creation_policy, SHORT),
+        deletion_policy=text(target.deletion_policy, SHORT),
+        immutable=bool(target.immutable),
+        sync_windows=_windows(spec.sync_windows),
+    )
+    references = [Reference(Relation.STORE, store) for store in stores]
+    if secret:
+        references.append(Reference(Relation.TARGET, ResourceKey("Secret", metadata.namespace or "", secret)))
+    return facts, references + parents(metadata, GROUP, "ClusterExternalSecret")
+
+
+def _target_name(metadata: Metadata, target: _Target) -> str:
+    """Name of the Secret that is written; empty for a generic target and for creationPolicy None."""
+    if target.manifest is not None or target.creation_policy == "None":
+        return ""
+    return text(target.name) or metadata.name
+
+
+def _sources(entries: list[_Source] | None) -> Iterable[_StoreRef | None]:
+    return (entry.source_ref.store_ref for entry in entries or () if entry.source_ref is not None)
+
+
+def _stores(metadata: Metadata, refs: Iterable[_StoreRef | None]) -> tuple[ResourceKey, ...]:
+    """Distinct stores in the order of the spec. An empty kind means SecretStore; generators are no stores."""
+    keys: dict[ResourceKey, None] = {}
+    for ref in refs:
+        if ref is not None and ref.name and is_name(ref.name):
+            cluster_wide = ref.kind == "ClusterSecretStore"
+            namespace = "" if cluster_wide else metadata.namespace or ""
+            keys[ResourceKey("ClusterSecretStore" if cluster_wide else "SecretStore", namespace, ref.name)] = None
+    return tuple(keys)[:LIST_LIMIT]
+
+
+def _display(stores: tuple[ResourceKey, ...]) -> str:
+    return f"{stores[0].kind} {stores[0].name}" if stores else ""
+
+
+def _windows(windows: _SyncWindows | None) -> tuple[SyncWindow, ...]:
+    if windows is None:
+        return ()
+    kind = text(windows.kind, SHORT)
+    return tuple(
+        SyncWindow(kind=kind, schedule=text(window.schedule, SHORT), duration=text(window.duration, SHORT))
+        for window in (windows.windows or ())[:LIST_LIMIT]
+    )
+
+
+def _refreshed(metadata: ManagedMetadata, status: _RefreshedStatus) -> dict[str, Any]:
+    synced = text(status.synced_resource_version, SHORT)
+    # Labels and annotations are hashed into syncedResourceVersion, so they count like the spec.
+    written = (entry for entry in metadata.managed_fields or () if entry.hold_spec() or entry.hold_labels())
+    return {
+        **reconciled(status.conditions),
+        "refreshed_at": moment(status.refresh_time),
+        "spec_written_at": newest(written),
+        "synced_version": synced,
+        "expected_version": expected_version(metadata, synced),
+    }
+
+
+def expected_version(metadata: Metadata, synced_version: str) -> str:
+    """What status.syncedResourceVersion is once the present generation, labels and annotations are synced.
+
+    ESO pkg/controllers/util/util.go: "<generation>-<hash>" over Go's `%+v` of the two maps; SHA3-224 since 0.16.2,
+    MD5 before, told apart by the length of the hash that is there. Empty without one.
+    """
+    present = synced_version.rpartition("-")[2]
+    algorithm = {56: sha3_224, 32: md5}.get(len(present))
+    if algorithm is None:
+        return ""
+    form = f"{{annotations:{_go_map(metadata.annotations)} labels:{_go_map(metadata.labels)}}}"
+    digest = algorithm(form.encode(), usedforsecurity=False).hexdigest()
+    return f"{metadata.generation or 0}-{digest}"
+
+
+def _go_map(values: dict[str, str] | None) -> str:
+    """Go's `%+v` of a map[string]string: keys in byte order, which for UTF-8 is the order of code points."""
+    return f"map[{' '.join(f'{key}:{value}' for key, value in sorted((values or {}).items()))}]"
+
+
+class _SecretSelector(Document):
+    name: str | None = None
+
+
+class _Selector(Document):
+    secret: _SecretSelector | None = None
+
+
+class _PushSecretSpec(Document):
+    refresh_interval: str | None = None
+    secret_store_refs: list[_StoreRef] | None = None
+    selector: _Selector | None = None
+    deletion_policy: str | None = None
+
+
+class _PushSecret(Resource):
+    metadata: ManagedMetadata
+    spec: _PushSecretSpec | None = None
+    status: _RefreshedStatus | None = None
+
+
+def _describe_push_secret(resource: _PushSecret) -> Described:
+    metadata, spec = resource.metadata, resource.spec or _PushSecretSpec()
+    stores = _stores(metadata, spec.secret_store_refs or ())
+    facts = RefreshedFacts(
+        **common(metadata),
+        **_refreshed(metadata, resource.status or _RefreshedStatus()),
+        interval=text(spec.refresh_interval, SHORT),
+        store=_display(stores),
+        stores=stores,
+        deletion_policy=text(spec.deletion_policy, SHORT),
+    )
+    references = [Reference(Relation.STORE, store) for store in stores]
+    if spec.selector and spec.selector.secret and spec.selector.secret.name:
+        source = ResourceKey("Secret", metadata.namespace or "", spec.selector.secret.name)
+        references.append(Reference(Relation.SOURCE, source))
+    return facts, references + parents(metadata, GROUP, "ClusterPushSecret")
+
+
+class _FailedNamespace(Document):
+    namespace: str | None = None
+    reason: str | None = None
+
+
+class _ParentSpec(Document):
+    external_secret_name: str | None = None
+    push_secret_name: str | None = None
+    refresh_time: str | None = None  # the interval, in spite of its name
+
+
+class _ParentStatus(Document):
+    conditions: list[Condition] | None = None
+    external_secret_name: str | None = None
+    push_secret_name: str | None = None
+    failed_namespaces: list[_FailedNamespace] | None = None
+    provisioned_namespaces: list[str] | None = None
+
+
+class _Parent(Resource):
+    spec: _ParentSpec | None = None
+    status: _ParentStatus | None = None
+
+
+def _describe_parent(resource: _Parent) -> Described:
+    spec, status = resource.spec or _ParentSpec(), resource.status or _ParentStatus()
+    given = (status.external_secret_name, status.push_secret_name, spec.external_secret_name, spec.push_secret_name)
+    facts = ParentFacts(
+        **common(resource.metadata),
+        **reconciled(status.conditions),
+        child_name=text(next((name for name in given if name), resource.metadata.name)),
+        failed_namespaces=tuple(
+            FailedNamespace(namespace=text(failed.namespace), reason=message(failed.reason))
+            for failed in (status.failed_namespaces or ())[:LIST_LIMIT]
+        ),
+        provisioned=count(len(status.provisioned_namespaces or ())),
+        interval=text(spec.refresh_time, SHORT),
+    )
+    return facts, ()
+
+
+class _StoreSpec(Document):
+    # Only the keys are looked at: a `fake` provider holds values, others hold credentials' names and addresses.
+    provider: dict[str, msgspec.Raw] | None = None
+    controller: str | None = None
+    conditions: list[Present] | None = None
+
+
+class _StoreStatus(Document):
+    conditions: list[Condition] | None = None
+
+
+class _Store(Resource):
+    spec: _StoreSpec | None = None
+    status: _StoreStatus | None = None
+
+
+def _describe_store(resource: _Store) -> Described:
+    spec, status = resource.spec or _StoreSpec(), resource.status or _StoreStatus()
+    provider = next(iter(spec.provider or {}), "")
+    facts = StoreFacts(
+        **common(resource.metadata),
+        **reconciled(status.conditions),
+        provider=text(provider, SHORT),
+        server=_vault_server(spec.provider[provider]) if spec.provider and provider == "vault" else "",
+        controller=text(spec.controller),
+        namespaces_limited=bool(spec.conditions),
+    )
+    return facts, ()
+
+
+class _Vault(Document):
+    server: str | None = None
+
+
+_vault_decoder = msgspec.json.Decoder(_Vault)
+
+
+def _vault_server(provider: msgspec.Raw) -> str:
+    """Scheme, host and port of spec.provider.vault.server; empty unless it is a plain URL."""
+    try:
+        server = _vault_decoder.decode(provider).server or ""
+        url = urlsplit(server)
+        port = url.port
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        return ""
+    plain = url.scheme in ("http", "https") and url.hostname and "@" not in url.netloc and not url.query
+    if not plain or not is_name(url.netloc):
+        return ""
+    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+    return f"{url.scheme}://{host}" + (f":{port}" if port else "")
+
+
+_V1 = ("v1", "v1beta1", "v1alpha1")
+_ALPHA = ("v1alpha1",)
+
+KINDS = (
+    WatchedKind(
+        kind="ExternalSecret",
+        group=GROUP,
+        versions=_V1,
+        plural="externalsecrets",
+        family=EXTERNAL_SECRETS,
+        judged=True,
+        observe=observer("ExternalSecret", _ExternalSecret, _describe_external_secret),
+    ),
+    WatchedKind(
+        kind="PushSecret",
+        group=GROUP,
+        versions=_ALPHA,
+        plural="pushsecrets",
+        family=EXTERNAL_SECRETS,
+        judged=True,
+        observe=observer("PushSecret", _PushSecret, _describe_push_secret),
+    ),
+    WatchedKind(
+        kind="SecretStore",
+        group=GROUP,
+        versions=_V1,
+        plural="secretstores",
+        family=EXTERNAL_SECRETS,
+        judged=True,
+        observe=observer("SecretStore", _Store, _describe_store),
+    ),
+    WatchedKind(
+        kind="ClusterSecretStore",
+        group=GROUP,
+        versions=_V1,
+        plural="clustersecretstores",
+        family=EXTERNAL_SECRETS,
+        judged=True,
+        observe=observer("ClusterSecretStore", _Store, _describe_store),
+    ),
+    WatchedKind(
+        kind="ClusterExternalSecret",
+        group=GROUP,
+        versions=_V1,
+        plural="clusterexternalsecrets",
+        family=EXTERNAL_SECRETS,
+        judged=True,
+        observe=observer("ClusterExternalSecret", _Parent, _describe_parent),
+    ),
+    WatchedKind(
+        kind="ClusterPushSecret",
+        group=GROUP,
+        versions=_ALPHA,
+        plural="clusterpushsecrets",
+        family=EXTERNAL_SECRETS,
+        judged=True,
+        observe=observer("ClusterPushSecret", _Parent, _describe_parent),
+    ),
+)

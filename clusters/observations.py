@@ -1,0 +1,392 @@
+"""What was read from a cluster, in our own words: Kubernetes shapes end here.
+
+Everything in this module is an immutable value. `Facts` are the allowlisted fields of one object and the only part
+of it that is ever stored; no field here may hold a secret value, a template, a provider parameter or a raw object.
+Facts are stored as JSON and read back with `facts_from_json`, so that a verdict can be renewed without the cluster.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import msgspec
+
+
+class ResourceKey(NamedTuple):
+    """Names one resource inside one cluster. `namespace` is empty for cluster-scoped kinds."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+class Relation(StrEnum):
+    """How a resource refers to something else in its cluster."""
+
+    STORE = "store"  # ExternalSecret, PushSecret -> SecretStore, ClusterSecretStore
+    TARGET = "target"  # ExternalSecret, SealedSecret, SecretProviderClass -> Secret
+    CLASS = "class"  # SecretProviderClassPodStatus -> SecretProviderClass
+    POD = "pod"  # SecretProviderClassPodStatus -> Pod
+    NODE = "node"  # SecretProviderClassPodStatus -> CSINode
+    PARENT = "parent"  # ExternalSecret -> ClusterExternalSecret, PushSecret -> ClusterPushSecret
+    SOURCE = "source"  # PushSecret -> Secret
+
+
+class Reference(NamedTuple):
+    relation: Relation
+    target: ResourceKey
+
+
+class Record(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """Base of every stored value: frozen, and defaults take no room in the database."""
+
+
+class Facts(Record, frozen=True):
+    """What every kind has. `problem` says in one sentence what could not be read of the object; never a value."""
+
+    generation: int = 0
+    deleting_since: datetime | None = None
+    problem: str = ""
+
+
+class SyncWindow(Record, frozen=True):
+    """ExternalSecret spec.syncWindows (>= 2.7.0): `schedule` is a five-field cron in UTC, `kind` allow or deny."""
+
+    kind: str = ""
+    schedule: str = ""
+    duration: str = ""
+
+
+class ReconciledFacts(Facts, frozen=True):
+    """Facts of a kind with one status condition (Ready, or Synced for SealedSecret).
+
+    `ready` is None where the condition is absent, which is not the same as False.
+    `condition_since` is the condition's lastTransitionTime: it moves with a flip of the status only.
+    """
+
+    ready: bool | None = None
+    reason: str = ""
+    message: str = ""
+    condition_since: datetime | None = None
+
+
+class RefreshedFacts(ReconciledFacts, frozen=True):
+    """ExternalSecret and PushSecret: what External Secrets refreshes on an interval.
+
+    `interval` is the Go duration as written ("" = absent, the rule's default is 1h). `synced_version` is
+    status.syncedResourceVersion; `expected_version` is what it would be for the current generation, labels and
+    annotations ("" = cannot be computed). `stores` are all stores the object reads, `store` the first for display
+    ("ClusterSecretStore vault" or "SecretStore vault"), both empty for generators. `spec_written_at` is the newest
+    managedFields time of a manager that owns part of the spec, labels or annotations (None: not known).
+    """
+
+    refreshed_at: datetime | None = None
+    spec_written_at: datetime | None = None
+    interval: str = ""
+    policy: str = ""
+    store: str = ""
+    stores: tuple[ResourceKey, ...] = ()
+    target: str = ""
+    synced_version: str = ""
+    expected_version: str = ""
+    creation_policy: str = ""
+    deletion_policy: str = ""
+    immutable: bool = False
+    sync_windows: tuple[SyncWindow, ...] = ()
+
+
+class FailedNamespace(Record, frozen=True):
+    namespace: str = ""
+    reason: str = ""
+
+
+class ParentFacts(ReconciledFacts, frozen=True):
+    """ClusterExternalSecret and ClusterPushSecret. Their condition has neither reason nor time."""
+
+    child_name: str = ""
+    failed_namespaces: tuple[FailedNamespace, ...] = ()
+    provisioned: int = 0
+    interval: str = ""
+
+
+class StoreFacts(ReconciledFacts, frozen=True):
+    """SecretStore and ClusterSecretStore. `provider` is the type only (vault, aws ...), `server` its host if public."""
+
+    provider: str = ""
+    server: str = ""
+    controller: str = ""
+    namespaces_limited: bool = False
+
+
+class SealedSecretFacts(ReconciledFacts, frozen=True):
+    """`ready` mirrors the Synced condition. `observed_generation` and `updated_at` are of the status.
+
+    `items` are the names of the encrypted items, never ciphertext. `scope` is what decryption uses (the object's own
+    annotations), `template_scope` what its template says: strict, namespace-wide or cluster-wide.
+    `spec_written_at` is the newest managedFields time of a manager that owns part of the spec (None: not known).
+    """
+
+    observed_generation: int = 0
+    updated_at: datetime | None = None
+    spec_written_at: datetime | None = None
+    scope: str = "strict"
+    template_scope: str = "strict"
+    items: tuple[str, ...] = ()
+    target: str = ""
+
+
+class SealingKeyFacts(Facts, frozen=True):
+    """A sealing key's Secret, metadata only. `state` is its label: active, or anything else = not used any more."""
+
+    state: str = ""
+    manager: str = ""
+
+
+class SealingCertificateFacts(Facts, frozen=True):
+    """The certificate that a sealed-secrets controller serves, i.e. of its newest loaded key."""
+
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+    sha256: str = ""
+    key_bits: int = 0
+
+
+class ClassFacts(Facts, frozen=True):
+    """SecretProviderClass: provider type, the names it asks for, the Secrets it makes. Never its parameters."""
+
+    provider: str = ""
+    objects: tuple[str, ...] = ()
+    secret_names: tuple[str, ...] = ()
+    spec_written_at: datetime | None = None
+
+
+class MountedObject(Record, frozen=True):
+    """One mounted object. `changed_at`: when this mount got this version, as exactly as we know (see rotation.py)."""
+
+    id: str = ""
+    version: str = ""
+    changed_at: datetime | None = None
+
+
+class MountFacts(Facts, frozen=True):
+    """SecretProviderClassPodStatus: one SecretProviderClass in one pod.
+
+    `written_at` is the newest managedFields time of the driver, which moves only with a real change (E15).
+    """
+
+    pod: str = ""
+    pod_uid: str = ""
+    node: str = ""
+    class_name: str = ""
+    objects: tuple[MountedObject, ...] = ()
+    written_at: datetime | None = None
+
+
+class DriverFacts(Facts, frozen=True):
+    """CSIDriver. `requires_republish` is None where absent (normal before driver 1.6)."""
+
+    requires_republish: bool | None = None
+
+
+class NodeFacts(Facts, frozen=True):
+    """CSINode: names of the CSI drivers registered on the node."""
+
+    drivers: tuple[str, ...] = ()
+
+
+class WorkloadFacts(Facts, frozen=True):
+    """A Deployment or DaemonSet of one of the operators.
+
+    `role`: external-secrets, sealed-secrets, csi-driver or csi-provider; `version` is the image tag.
+    `options` are allowlisted command line flags or environment settings by flag name without dashes,
+    e.g. {"key-renew-period": "720h0m0s", "enable-secret-rotation": "true", "rotation-poll-interval": "2m"}.
+    """
+
+    role: str = ""
+    version: str = ""
+    desired: int = 0
+    ready: int = 0
+    options: dict[str, str] = {}
+
+
+FACTS_TYPES: dict[str, type[Facts]] = {
+    "ExternalSecret": RefreshedFacts,
+    "PushSecret": RefreshedFacts,
+    "ClusterExternalSecret": ParentFacts,
+    "ClusterPushSecret": ParentFacts,
+    "SecretStore": StoreFacts,
+    "ClusterSecretStore": StoreFacts,
+    "SealedSecret": SealedSecretFacts,
+    "SealingKey": SealingKeyFacts,
+    "SealingCertificate": SealingCertificateFacts,
+    "SecretProviderClass": ClassFacts,
+    "SecretProviderClassPodStatus": MountFacts,
+    "CSIDriver": DriverFacts,
+    "CSINode": NodeFacts,
+    "DaemonSet": WorkloadFacts,
+    "Deployment": WorkloadFacts,
+}
+
+
+def facts_to_json(facts: Facts) -> dict[str, Any]:
+    """JSON-ready form of `facts`; defaults are left out."""
+    result: dict[str, Any] = msgspec.to_builtins(facts)
+    return result
+
+
+def facts_from_json(kind: str, value: Any) -> Facts:
+    """Inverse of `facts_to_json`; unknown fields of older rows are ignored. Raises KeyError for an unknown kind."""
+    return msgspec.convert(value, FACTS_TYPES[kind])
+
+
+class Observation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One resource as seen in one snapshot.
+
+    `fingerprint` is a signed 64-bit hash of (uid, resourceVersion): equal means the same stored object.
+    """
+
+    key: ResourceKey
+    uid: str
+    fingerprint: int
+    created_at: datetime | None
+    facts: Facts
+    references: tuple[Reference, ...] = ()
+
+
+class EventNote(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One Kubernetes Event of a watched resource (or of a pod that mounts one). `message` is scrubbed and clipped."""
+
+    uid: str
+    fingerprint: int
+    involved: ResourceKey
+    involved_uid: str
+    type: str
+    reason: str
+    message: str
+    component: str
+    first_at: datetime | None
+    last_at: datetime | None
+    count: int = 1
+
+
+class Outcome(StrEnum):
+    """How the reading of one kind, or of a whole cluster, ended."""
+
+    COMPLETE = "complete"  # everything there is was seen: absence counts
+    DELTA = "delta"  # everything since the cursor was seen
+    NOT_INSTALLED = "not installed"  # the API server does not serve this kind: a fact, not an error
+    FORBIDDEN = "forbidden"  # our credential may not read this kind
+    FAILED = "failed"  # see Failure
+
+
+class Failure(StrEnum):
+    """Why a read failed: what a person has to look at. Shown instead of raw bodies."""
+
+    DIAL_REFUSED = "not allowed to connect"  # our own dial policy
+    UNREACHABLE = "unreachable"  # DNS, refused, reset before an answer
+    TLS = "certificate not trusted"
+    TIMEOUT = "timeout"
+    UNAUTHORIZED = "credential rejected"  # 401
+    RATE_LIMITED = "throttled"  # 429
+    SERVER_ERROR = "server error"  # 5xx, incl. conversion webhooks
+    INTERRUPTED = "interrupted"  # the answer broke off, a list was not read to its end
+    BAD_ANSWER = "not understood"  # not JSON, wrong kind, too large
+    CREDENTIAL = "credential missing"  # nothing stored, or it cannot be opened
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Category and one clipped sentence; `retry_after` in seconds where the server named one."""
+
+    failure: Failure
+    message: str
+    retry_after: int | None = None
+
+
+class KindResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a collection brought for one kind.
+
+    `observations` holds new and changed resources only, `unchanged` the known fingerprints seen again. With COMPLETE
+    every known fingerprint in neither belongs to a resource that changed or is gone. With DELTA `removed` names the
+    deleted ones. For the kind "Event" `events` is filled instead of `observations`. `resource_version` is where the
+    next delta may start. Any other outcome carries no content and removes nothing.
+    """
+
+    kind: str
+    outcome: Outcome
+    problem: Problem | None = None
+    served_version: str = ""
+    resource_version: str = ""
+    observations: tuple[Observation, ...] = ()
+    events: tuple[EventNote, ...] = ()
+    unchanged: frozenset[int] = frozenset()
+    removed: tuple[ResourceKey, ...] = ()
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What one collection of one cluster brought, in memory.
+
+    `problem` is set when the cluster as a whole could not be read (then `kinds` is empty). `server_time` is the API
+    server's clock from the Date header of its last answer.
+    """
+
+    cluster_id: int
+    kinds: Mapping[str, KindResult] = {}
+    problem: Problem | None = None
+    server_time: datetime | None = None
+    server_version: str = ""
+    requests: int = 0
+    bytes_read: int = 0
+    duration: timedelta = timedelta(0)
+
+
+class ReadCursor(msgspec.Struct, frozen=True, kw_only=True):
+    """What we know of one kind before reading it: where a delta may start, and the fingerprints of known resources."""
+
+    resource_version: str = ""
+    known: frozenset[int] = frozenset()
+
+
+class Target:
+    """A cluster to read, with its opened credential. Never logged, pickled or compared; repr hides the token."""
+
+    __slots__ = (
+        "api_url",
+        "ca_pem",
+        "client_certificate",
+        "client_key",
+        "cluster_id",
+        "cursors",
+        "deadline",
+        "name",
+        "token",
+    )
+
+    def __init__(
+        self,
+        *,
+        cluster_id: int,
+        name: str,
+        api_url: str,
+        ca_pem: str,
+        token: str = "",
+        client_certificate: str = "",
+        client_key: str = "",
+        cursors: Mapping[str, ReadCursor],
+        deadline: float,
+    ) -> None:
+        self.cluster_id = cluster_id
+        self.name = name
+        self.api_url = api_url  # https://host[:port][/prefix], no trailing slash
+        self.ca_pem = ca_pem  # "" = the system's trust store
+        self.token = token  # either a bearer token, or a client certificate with its key (both PEM)
+        self.client_certificate = client_certificate
+        self.client_key = client_key
+        self.cursors = cursors
+        self.deadline = deadline  # seconds for the whole collection
+
+    def __repr__(self) -> str:
+        return f"Target({self.name})"

@@ -1,0 +1,90 @@
+"""Collects findings about one subject and the next moment at which the clock can change them."""
+
+from datetime import datetime
+from typing import Final
+
+from clusters.observations import EventNote
+from monitoring.health import Health
+from monitoring.rules.base import Finding, Verdict, verdict
+from monitoring.rules.registry import RULES
+
+LONGEST_TEXT: Final = 1000  # of one summary or cause: a hostile name must not fill the page
+
+
+class Judgement:
+    """One judging of one subject at `now`.
+
+    Rules ask the clock only through `passed`, never through `now`: that is what makes `recheck_at` exact.
+    """
+
+    __slots__ = ("_findings", "_recheck_at", "due_at", "now")
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self.due_at: datetime | None = None
+        self._findings: list[Finding] = []
+        self._recheck_at: datetime | None = None
+
+    def passed(self, moment: datetime) -> bool:
+        """Whether `moment` is reached. Only ask where the answer decides about a finding."""
+        if self.now >= moment:
+            return True
+        if self._recheck_at is None or moment < self._recheck_at:
+            self._recheck_at = moment
+        return False
+
+    def find(
+        self,
+        rule: str,
+        health: Health,
+        summary: str,
+        *,
+        cause: str = "",
+        hint: str = "",
+        since: datetime | None = None,
+    ) -> None:
+        """Adds a finding. Raises KeyError for a rule that is not registered."""
+        self._findings.append(
+            Finding(
+                rule=rule,
+                severity=RULES[rule].severity,
+                health=health,
+                summary=_clipped(summary),
+                cause=_clipped(cause),
+                hint=hint,
+                since=since,
+            )
+        )
+
+    def verdict(self) -> Verdict:
+        return verdict(self._findings, recheck_at=self._recheck_at, due_at=self.due_at)
+
+
+def newest_warning(
+    events: tuple[EventNote, ...],
+    since: datetime | None,
+    ignored: frozenset[str] = frozenset(),
+) -> str:
+    """Message of the newest Warning event that is not older than `since` (None: any age); "" if there is none."""
+    newest: EventNote | None = None
+    for event in events:
+        if event.type != "Warning" or event.reason in ignored or event.last_at is None:
+            continue
+        if (since is None or event.last_at >= since) and (newest is None or event.last_at > newest.last_at):  # type: ignore[operator]
+            newest = event
+    return newest.message if newest else ""
+
+
+def newest_at(events: tuple[EventNote, ...], *reasons: str) -> datetime | None:
+    """When the newest event with one of `reasons` was seen last."""
+    return max((event.last_at for event in events if event.reason in reasons and event.last_at), default=None)
+
+
+def listed(names: list[str], most: int = 3) -> str:
+    """ "a, b, c and 4 more"."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"

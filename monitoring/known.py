@@ -1,0 +1,180 @@
+"""What we know before a collection: credentials opened, cursors and fingerprints of a shard, rows that may change."""
+
+import re
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from sys import byteorder
+from typing import Any
+
+import msgspec
+from django.db import connection
+
+from clusters.observations import ReadCursor, ResourceKey
+from monitoring.diff import Known
+from monitoring.health import Health
+
+NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+# int8send and string_agg hand all fingerprints of a kind over as one byte string, which needs no parsing.
+FINGERPRINTS = """
+SELECT cluster_id, kind, string_agg(int8send(fingerprint), ''::bytea)
+FROM monitoring_resource WHERE cluster_id = ANY(%(cluster_ids)s) GROUP BY cluster_id, kind
+UNION ALL
+SELECT cluster_id, 'Event', string_agg(int8send(fingerprint), ''::bytea)
+FROM monitoring_event WHERE cluster_id = ANY(%(cluster_ids)s) GROUP BY cluster_id
+"""
+
+VERSIONS = "SELECT cluster_id, kind, resource_version FROM monitoring_cursor WHERE cluster_id = ANY(%(cluster_ids)s)"
+
+ROW = """
+    r.id, r.kind, r.namespace, r.name, r.uid, r.fingerprint, r.created_at, r.first_seen_at,
+    r.health, r.since, r.findings, r.facts, r.recheck_at, r.due_at
+"""
+
+ROWS = f"""
+SELECT {ROW} FROM monitoring_resource r
+JOIN json_to_recordset(%(keys)s) AS k(kind text, namespace text, name text) USING (kind, namespace, name)
+WHERE r.cluster_id = %(cluster_id)s
+UNION
+SELECT {ROW} FROM monitoring_resource r
+JOIN json_to_recordset(%(fingerprints)s) AS f(kind text, fingerprint bigint) USING (kind, fingerprint)
+WHERE r.cluster_id = %(cluster_id)s
+"""  # noqa: S608  (constants only)
+
+# A kind that was not read lately is unknown: it is judged again with the next snapshot that brings it.
+DUE = f"""
+SELECT {ROW} FROM monitoring_resource r JOIN monitoring_cursor c USING (cluster_id, kind)
+WHERE r.cluster_id = %(cluster_id)s AND r.recheck_at <= %(now)s AND c.read_at >= %(fresh_from)s
+ORDER BY r.recheck_at LIMIT %(limit)s
+"""  # noqa: S608
+
+CLUSTERS_TO_RECHECK = """
+SELECT DISTINCT cluster_id FROM monitoring_resource WHERE recheck_at <= %(now)s
+UNION
+SELECT cluster_id FROM monitoring_clusterstate WHERE recheck_at <= %(now)s
+"""
+
+# DISTINCT ON the id: a resource may refer to several of the keys.
+DEPENDENTS = f"""
+SELECT DISTINCT ON (r.id) {ROW} FROM monitoring_reference f
+JOIN monitoring_resource r ON r.id = f.resource_id
+JOIN json_to_recordset(%(keys)s) AS k(kind text, namespace text, name text)
+    ON (f.target_kind, f.target_namespace, f.target_name) = (k.kind, k.namespace, k.name)
+WHERE f.cluster_id = %(cluster_id)s AND f.relation IN ('store', 'class', 'pod', 'node')
+"""  # noqa: S608
+
+PARENTS = f"""
+SELECT DISTINCT ON (r.id) {ROW} FROM json_to_recordset(%(keys)s) AS k(kind text, namespace text, name text)
+JOIN monitoring_resource c USING (kind, namespace, name)
+JOIN monitoring_reference f ON f.resource_id = c.id AND f.relation = 'parent'
+JOIN monitoring_resource r ON (r.cluster_id, r.kind, r.namespace, r.name)
+    = (f.cluster_id, f.target_kind, f.target_namespace, f.target_name)
+WHERE c.cluster_id = %(cluster_id)s
+"""  # noqa: S608
+
+OF_KIND = f"SELECT {ROW} FROM monitoring_resource r WHERE r.cluster_id = %(cluster_id)s AND r.kind = %(kind)s"  # noqa: S608
+
+
+def cursors(cluster_ids: Sequence[int]) -> dict[int, dict[str, ReadCursor]]:
+    """By cluster and kind: where the next delta may start and which fingerprints are known. Two statements."""
+    params = {"cluster_ids": list(cluster_ids)}
+    found: dict[int, dict[str, ReadCursor]] = defaultdict(dict)
+    with connection.cursor() as cursor:
+        cursor.execute(FINGERPRINTS, params)
+        fingerprints = {(cluster_id, kind): _unpack(packed) for cluster_id, kind, packed in cursor.fetchall()}
+        cursor.execute(VERSIONS, params)
+        versions = {(cluster_id, kind): version for cluster_id, kind, version in cursor.fetchall()}
+    for cluster_id, kind in fingerprints.keys() | versions.keys():
+        found[cluster_id][kind] = ReadCursor(
+            resource_version=versions.get((cluster_id, kind), ""),
+            known=fingerprints.get((cluster_id, kind), frozenset()),
+        )
+    return found
+
+
+def _unpack(packed: bytes) -> frozenset[int]:
+    numbers = array("q", bytes(packed))
+    if byteorder == "little":  # int8send is big-endian
+        numbers.byteswap()
+    return frozenset(numbers)
+
+
+def rows(
+    cluster_id: int, keys: Iterable[ResourceKey], fingerprints: Mapping[str, frozenset[int]]
+) -> dict[ResourceKey, Known]:
+    """The recorded rows of these keys, and those with these fingerprints by kind. One statement."""
+    wanted = [{"kind": key.kind, "namespace": key.namespace, "name": key.name} for key in keys]
+    missing = [{"kind": kind, "fingerprint": value} for kind, values in fingerprints.items() for value in values]
+    if not wanted and not missing:
+        return {}
+    found = _fetch(ROWS, cluster_id, keys=as_json(wanted), fingerprints=as_json(missing))
+    return {row.key: row for row in found}
+
+
+def clusters_to_recheck(now: datetime) -> list[int]:
+    """Clusters with something that the clock may have changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(CLUSTERS_TO_RECHECK, {"now": now})
+        return [cluster_id for (cluster_id,) in cursor.fetchall()]
+
+
+def due(cluster_id: int, now: datetime, *, fresh_from: datetime, limit: int) -> list[Known]:
+    """Rows whose verdict the clock may have changed and whose kind is freshly known, longest due first."""
+    return _fetch(DUE, cluster_id, now=now, fresh_from=fresh_from, limit=limit)
+
+
+def dependents(cluster_id: int, keys: Iterable[ResourceKey]) -> list[Known]:
+    """Rows to judge again because one of these keys changed: what refers to a store, class, pod or node."""
+    return _fetch_keys(DEPENDENTS, cluster_id, keys)
+
+
+def parents(cluster_id: int, children: Iterable[ResourceKey]) -> list[Known]:
+    """Rows of the cluster-wide parents that made these ExternalSecrets or PushSecrets."""
+    return _fetch_keys(PARENTS, cluster_id, children)
+
+
+def of_kind(cluster_id: int, kind: str) -> list[Known]:
+    return _fetch(OF_KIND, cluster_id, kind=kind)
+
+
+def _fetch_keys(sql: str, cluster_id: int, keys: Iterable[ResourceKey]) -> list[Known]:
+    wanted = [key._asdict() for key in keys]
+    return _fetch(sql, cluster_id, keys=as_json(wanted)) if wanted else []
+
+
+def _fetch(sql: str, cluster_id: int, **params: Any) -> list[Known]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"cluster_id": cluster_id, **params})
+        return [known_row(row) for row in cursor.fetchall()]
+
+
+def as_json(value: object) -> str:
+    """JSON for a statement's parameter. Postgres cannot store the character U+0000, so it is left out."""
+    text = msgspec.json.encode(value).decode()
+    return NUL.sub(r"\1", text) if "\\u0000" in text else text
+
+
+def known_row(row: tuple[Any, ...]) -> Known:
+    id_, kind, namespace, name, uid, fingerprint, created_at, first_seen_at, health, since, *rest = row
+    findings, facts, recheck_at, due_at = rest
+    return Known(
+        id=id_,
+        key=ResourceKey(kind, namespace, name),
+        uid=uid,
+        fingerprint=fingerprint,
+        created_at=created_at,
+        first_seen_at=first_seen_at,
+        health=Health(health),
+        since=since,
+        findings=decoded(findings),
+        facts=decoded(facts),
+        recheck_at=recheck_at,
+        due_at=due_at,
+    )
+
+
+def decoded(value: Any) -> Any:
+    # Django switches psycopg's own jsonb loader off, so that its JSONField can decode: raw cursors get text.
+    return msgspec.json.decode(value) if isinstance(value, (str, bytes)) else value

@@ -1,0 +1,130 @@
+"""How a collection ended: its Collection row, what we know of the cluster as a whole, and the lease given back."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from clusters.models import Cluster
+from clusters.observations import Outcome, Snapshot
+from monitoring import leases
+from monitoring.diff import Changes
+from monitoring.known import as_json
+from monitoring.models import Collection
+from monitoring.recorder import finding_to_json
+from monitoring.rules.base import Verdict
+
+# `failing_since` is the start of the first failed collection in a row; `failures` in the lease counts them.
+REMEMBER = """
+INSERT INTO monitoring_clusterstate AS s (
+    cluster_id, outcome, failure, message, collected_at, answered_at, complete_at, failing_since, server_version,
+    clock_offset_ms, health, findings)
+VALUES (%(cluster_id)s, %(result)s, %(failure)s, %(message)s, %(now)s, %(answered_at)s, %(complete_at)s,
+    %(failing_since)s, %(server_version)s, %(clock_offset_ms)s, 0, '[]')
+ON CONFLICT (cluster_id) DO UPDATE SET
+    outcome = excluded.outcome, failure = excluded.failure, message = excluded.message,
+    collected_at = excluded.collected_at,
+    answered_at = coalesce(excluded.answered_at, s.answered_at),
+    complete_at = coalesce(excluded.complete_at, s.complete_at),
+    failing_since = CASE WHEN excluded.failing_since IS NULL THEN NULL
+        ELSE coalesce(s.failing_since, excluded.failing_since) END,
+    server_version = coalesce(nullif(excluded.server_version, ''), s.server_version),
+    clock_offset_ms = CASE WHEN excluded.answered_at IS NULL THEN s.clock_offset_ms ELSE excluded.clock_offset_ms END
+"""
+
+JUDGED = """
+UPDATE monitoring_clusterstate SET health = %(health)s, findings = %(findings)s::jsonb, recheck_at = %(recheck_at)s
+WHERE cluster_id = %(cluster_id)s
+"""
+
+FAILURES = "SELECT failures FROM monitoring_lease WHERE cluster_id = %s"
+
+KNOWN_OUTCOMES = (Outcome.COMPLETE, Outcome.DELTA, Outcome.NOT_INSTALLED)
+
+
+def result_of(snapshot: Snapshot) -> str:
+    """failed: nothing of the cluster was read; partial: a kind that may be read was not; else complete.
+
+    A kind that our credential may not read is a fact about our rights, shown as such; it makes no collection partial.
+    """
+    if snapshot.problem:
+        return Collection.Result.FAILED
+    failed = any(result.outcome == Outcome.FAILED for result in snapshot.kinds.values())
+    return Collection.Result.PARTIAL if failed else Collection.Result.COMPLETE
+
+
+def begin(cluster: Cluster, snapshot: Snapshot, changes: Changes, now: datetime) -> int:
+    """Insert the collection's row, all but its transitions and apply time; return its id."""
+    unread = {
+        result.kind: {"outcome": result.outcome, "message": result.problem.message if result.problem else ""}
+        for result in snapshot.kinds.values()
+        if result.outcome not in KNOWN_OUTCOMES
+    }
+    return Collection.objects.create(
+        cluster=cluster,
+        started_at=now,
+        finished_at=now + snapshot.duration,
+        result=result_of(snapshot),
+        failure=snapshot.problem.failure if snapshot.problem else "",
+        message=snapshot.problem.message[:500] if snapshot.problem else "",
+        kinds=unread,
+        added=len(changes.added) + len(changes.recreated),
+        changed=len(changes.changed),
+        removed=len(changes.removed) + len(changes.recreated),
+        unchanged=changes.unchanged,
+        requests=snapshot.requests,
+        bytes_read=snapshot.bytes_read,
+        read_ms=snapshot.duration / timedelta(milliseconds=1),
+    ).pk
+
+
+def end(collection_id: int, *, transitions: int, apply_time: timedelta, finished_at: datetime) -> None:
+    Collection.objects.filter(pk=collection_id).update(
+        transitions=transitions, apply_ms=apply_time / timedelta(milliseconds=1), finished_at=finished_at
+    )
+
+
+def remember(cluster: Cluster, snapshot: Snapshot, offset: timedelta, now: datetime) -> None:
+    """Record what this collection taught us about the cluster as a whole."""
+    result = result_of(snapshot)
+    failed = result == Collection.Result.FAILED
+    params: dict[str, Any] = {
+        "cluster_id": cluster.pk,
+        "result": result,
+        "failure": snapshot.problem.failure if snapshot.problem else "",
+        "message": snapshot.problem.message[:500] if snapshot.problem else "",
+        "now": now,
+        "answered_at": None if failed else now,
+        "complete_at": now if result == Collection.Result.COMPLETE else None,
+        "failing_since": now if failed else None,
+        "server_version": snapshot.server_version[:80],
+        "clock_offset_ms": max(-(2**31), min(2**31 - 1, offset // timedelta(milliseconds=1))),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(REMEMBER, params)
+
+
+def remember_verdict(cluster_id: int, verdict: Verdict, recheck_at: datetime | None) -> None:
+    """Record what the rules say of the cluster itself (its keys, controllers and drivers)."""
+    findings = as_json([finding_to_json(finding) for finding in verdict.findings])
+    params: dict[str, Any] = {
+        "cluster_id": cluster_id,
+        "health": int(verdict.health),
+        "findings": findings,
+        "recheck_at": recheck_at,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(JUDGED, params)
+
+
+def release(cluster: Cluster, snapshot: Snapshot, holder: UUID, now: datetime) -> None:
+    """Give the lease back; a cluster that failed comes again later and later, in the slow queue."""
+    failures = 0
+    if snapshot.problem:
+        with connection.cursor() as cursor:
+            cursor.execute(FAILURES, [cluster.pk])
+            failures = 1 + cursor.fetchone()[0]
+    retry_after = snapshot.problem.retry_after if snapshot.problem else None
+    retry_at = leases.retry_at(now + snapshot.duration, cluster.interval, failures, retry_after)
+    leases.give_back(cluster.pk, holder, failures=failures, retry_at=retry_at)

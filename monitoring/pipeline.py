@@ -1,0 +1,171 @@
+"""The whole way of the data, top to bottom: read, compare, judge, record, finish.
+
+`collect` is one call per shard of clusters. READ happens for all of them at once in one asyncio loop; every snapshot
+is then applied as it arrives, in one short transaction per cluster that holds the cluster's lease row.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, transaction
+
+from clusters import collector
+from clusters.credentials import CredentialError, open_sealed
+from clusters.kinds import JUDGED_KINDS, SUPPORTING_KINDS
+from clusters.models import Cluster
+from clusters.observations import EventNote, Failure, Problem, ReadCursor, Snapshot, Target
+from monitoring import diff, judging, known, leases, outcomes, recorder
+from monitoring.diff import Changes
+from monitoring.models import ClusterState
+
+log = structlog.get_logger()
+
+Fingerprints = Mapping[str, frozenset[int]]  # by kind
+
+RECHECK_BATCH = 2_000  # verdicts of one cluster in one transaction: about 0.1 s
+
+
+def collect(cluster_ids: Sequence[int], holder: UUID, now: datetime) -> None:
+    """Read these claimed clusters and record what changed. One cluster's failure is that cluster's outcome."""
+    clusters = {c.pk: c for c in Cluster.objects.enabled().filter(pk__in=cluster_ids).select_related("credential")}
+    cursors = known.cursors(list(clusters))
+    targets: list[Target] = []
+    for cluster in clusters.values():
+        try:
+            targets.append(target_of(cluster, cursors.get(cluster.pk, {})))
+        except CredentialError as error:
+            problem = Problem(failure=Failure.CREDENTIAL, message=str(error))
+            apply(cluster, Snapshot(cluster_id=cluster.pk, problem=problem), {}, holder, now)
+    for snapshot in collector.read_shard(targets, allowed_networks=settings.DIAL_ALLOWED_NETWORKS):
+        fingerprints = {kind: cursor.known for kind, cursor in cursors.get(snapshot.cluster_id, {}).items()}
+        apply(clusters[snapshot.cluster_id], snapshot, fingerprints, holder, now)
+
+
+def target_of(cluster: Cluster, cursors: Mapping[str, ReadCursor]) -> Target:
+    """What the collector needs to read this cluster, its credential opened. Raises CredentialError."""
+    credential = getattr(cluster, "credential", None)
+    if credential is None:
+        raise CredentialError("No credential is stored for this cluster. Register it again.")
+    payload = open_sealed(credential.sealed, settings.CREDENTIAL_PRIVATE_KEY, api_url=cluster.api_url)
+    return Target(
+        cluster_id=cluster.pk,
+        name=cluster.name,
+        api_url=cluster.api_url,
+        ca_pem=cluster.ca_pem,
+        token=payload.token,
+        client_certificate=payload.client_certificate,
+        client_key=payload.client_key,
+        cursors=cursors,
+        deadline=settings.COLLECTION_DEADLINE,
+    )
+
+
+def apply(cluster: Cluster, snapshot: Snapshot, fingerprints: Fingerprints, holder: UUID, now: datetime) -> None:
+    """Apply one cluster's snapshot. Whatever goes wrong is this cluster's outcome and never leaves the shard.
+
+    A snapshot that cannot be applied (Postgres refuses a text, a rule's surroundings have a bug) leaves nothing behind
+    but a failed collection; if not even that can be written, the lease runs out by itself.
+    """
+    try:
+        _apply(cluster, snapshot, fingerprints, holder, now)
+    except Exception as error:
+        log.exception("snapshot could not be recorded", cluster=cluster.name)
+        message = f"What was read could not be recorded ({type(error).__name__})."
+        problem = Problem(failure=Failure.BAD_ANSWER, message=message)
+        try:
+            _apply(cluster, Snapshot(cluster_id=cluster.pk, problem=problem), {}, holder, now)
+        except DatabaseError:
+            log.exception("failed collection could not be recorded", cluster=cluster.name)
+
+
+@transaction.atomic
+def _apply(cluster: Cluster, snapshot: Snapshot, fingerprints: Fingerprints, holder: UUID, now: datetime) -> None:
+    started = time.monotonic()
+    if leases.lock(cluster.pk) != holder:
+        log.warning("lease was lost, snapshot dropped", cluster=cluster.name)
+        return
+    clock = judging.clock(now, snapshot.server_time, snapshot.duration)
+    changes = compare(cluster, snapshot, fingerprints)
+    collection_id = outcomes.begin(cluster, snapshot, changes, now)
+    outcomes.remember(cluster, snapshot, clock.offset, now)
+    recorder.advance(cluster.pk, list(snapshot.kinds.values()), now)
+    transitions = judge_and_record(cluster, changes, events_of(snapshot), clock, collection_id)
+    apply_time = timedelta(seconds=time.monotonic() - started)
+    finished_at = now + snapshot.duration + apply_time
+    outcomes.end(collection_id, transitions=transitions, apply_time=apply_time, finished_at=finished_at)
+    outcomes.release(cluster, snapshot, holder, now)
+
+
+def events_of(snapshot: Snapshot) -> tuple[EventNote, ...]:
+    return snapshot.kinds["Event"].events if "Event" in snapshot.kinds else ()
+
+
+def compare(cluster: Cluster, snapshot: Snapshot, fingerprints: Fingerprints) -> Changes:
+    """What was added, changed, recreated or removed, over all kinds of resources. At most one statement."""
+    results = [result for kind, result in snapshot.kinds.items() if kind != "Event"]
+    missing = {r.kind: diff.missing_fingerprints(fingerprints.get(r.kind, frozenset()), r) for r in results}
+    keys = [o.key for r in results if fingerprints.get(r.kind) for o in r.observations]
+    keys += [key for r in results for key in r.removed]
+    rows = known.rows(cluster.pk, keys, missing)
+    return diff.merge(diff.compare({key: row for key, row in rows.items() if key.kind == r.kind}, r) for r in results)
+
+
+def judge_and_record(
+    cluster: Cluster, changes: Changes, events: Sequence[EventNote], clock: judging.Clock, collection_id: int
+) -> int:
+    """Judge what changed and what depends on it, then record all of it; return the number of transitions."""
+    if not (changes.observed or changes.removed or events):
+        return 0
+    recorder.note_events(cluster.pk, events, clock.now)
+    entries = judging.judge_changes(cluster, changes, events, clock)
+    transitions = recorder.record(
+        cluster.pk,
+        entries,
+        changes.removed,
+        at=clock.now,
+        collection_id=collection_id,
+        judged_kinds=JUDGED_KINDS,
+    )
+    recorder.refer(cluster.pk, changes.observed)
+    if any(key.kind in SUPPORTING_KINDS for key in changes.keys):
+        judge_cluster(cluster, clock)
+    return transitions
+
+
+def judge_cluster(cluster: Cluster, clock: judging.Clock) -> None:
+    verdict = judging.judge_cluster(cluster, clock)
+    outcomes.remember_verdict(cluster.pk, verdict, clock.ours(verdict.recheck_at))
+
+
+def recheck_due(now: datetime) -> int:
+    """Judge again what the clock may have changed (a secret goes stale with no event); return the transitions.
+
+    Only clusters whose knowledge is fresh: while we cannot see a cluster, its resources are unknown, not stale.
+    """
+    due = known.clusters_to_recheck(now)
+    states = ClusterState.objects.filter(cluster_id__in=due, cluster__enabled=True).select_related("cluster")
+    transitions = 0
+    for state in states:
+        try:
+            transitions += _recheck(state, now)
+        except Exception:  # one cluster's rows must not keep the others from being judged
+            log.exception("could not judge again", cluster=state.cluster.name)
+    return transitions
+
+
+@transaction.atomic
+def _recheck(state: ClusterState, now: datetime) -> int:
+    cluster = state.cluster
+    leases.lock(cluster.pk)
+    clock = judging.Clock(now=now, offset=timedelta(milliseconds=state.clock_offset_ms))
+    if state.recheck_at and state.recheck_at <= now:
+        judge_cluster(cluster, clock)
+    rows = known.due(cluster.pk, now, fresh_from=now - cluster.freshness_limit, limit=RECHECK_BATCH)
+    if not rows:
+        return 0
+    entries = judging.judge_again(cluster, rows, clock)
+    return recorder.record(cluster.pk, entries, (), at=now, collection_id=None, judged_kinds=JUDGED_KINDS)

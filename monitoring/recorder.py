@@ -1,0 +1,252 @@
+"""The only writer of Resource, Reference, Event, Transition, HealthCount and Cursor.
+
+Sets, not loops: each function is one statement, whatever the number of resources, and must run inside the
+transaction that holds the cluster's lease row. Rows travel as one JSON parameter (json_to_recordset): measured at
+65,000 to 98,000 rows a second, against 80,000 to 103,000 for binary COPY into a temporary table, without one.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from django.db import connection
+
+from clusters.observations import EventNote, Facts, KindResult, Observation, Outcome, RefreshedFacts, facts_to_json
+from monitoring.diff import Known
+from monitoring.known import as_json
+from monitoring.rules.base import Finding, Verdict
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A resource to write with its verdict. `since` is when its present health began, `first_seen_at` ours."""
+
+    observation: Observation
+    verdict: Verdict
+    since: datetime
+    first_seen_at: datetime
+    recheck_at: datetime | None
+    recreated: bool = False
+
+
+# One statement writes rows, transitions and counts together, so that none of them can be missing. `old` reads the
+# state before the statement; it must not lock (FOR UPDATE in a CTE skips rows that the same command updates, which
+# gave 10,000 transitions instead of 9,900). RETURNING old.* would need Postgres 18.
+# A resource recreated under its key is two transitions: removed (from, null) and added (null, to).
+WRITE = """
+WITH staged AS (
+    SELECT * FROM json_to_recordset(%(entries)s) AS s(
+        kind text, namespace text, name text, uid text, fingerprint bigint, created_at timestamptz,
+        first_seen_at timestamptz, health smallint, since timestamptz, findings jsonb, facts jsonb,
+        refreshed_at timestamptz, due_at timestamptz, recheck_at timestamptz, controller_at timestamptz,
+        recreated boolean)
+), removed AS (
+    SELECT id FROM json_to_recordset(%(removed)s) AS g(id bigint)
+), old AS (
+    SELECT r.id, r.kind, r.namespace, r.name, r.uid, r.health
+    FROM monitoring_resource r JOIN staged s USING (kind, namespace, name) WHERE r.cluster_id = %(cluster_id)s
+), unreferenced AS (
+    DELETE FROM monitoring_reference f USING removed g WHERE f.resource_id = g.id
+), gone AS (
+    DELETE FROM monitoring_resource r USING removed g WHERE r.id = g.id AND r.cluster_id = %(cluster_id)s
+    RETURNING r.id, r.kind, r.namespace, r.name, r.uid, r.health
+), written AS (
+    INSERT INTO monitoring_resource AS r (
+        cluster_id, kind, namespace, name, uid, fingerprint, created_at, first_seen_at, health, since, findings,
+        facts, refreshed_at, due_at, recheck_at)
+    SELECT %(cluster_id)s, kind, namespace, name, uid, fingerprint, created_at, first_seen_at, health, since,
+        findings, facts, refreshed_at, due_at, recheck_at
+    FROM staged ORDER BY kind, namespace, name
+    ON CONFLICT (cluster_id, kind, namespace, name) DO UPDATE SET
+        uid = excluded.uid, fingerprint = excluded.fingerprint, created_at = excluded.created_at,
+        first_seen_at = excluded.first_seen_at, health = excluded.health, since = excluded.since,
+        findings = excluded.findings, facts = excluded.facts, refreshed_at = excluded.refreshed_at,
+        due_at = excluded.due_at, recheck_at = excluded.recheck_at
+    RETURNING r.id, r.kind, r.namespace, r.name, r.uid, r.health, r.findings
+), steps AS (
+    SELECT w.id, w.kind, w.namespace, w.name, w.uid, CASE WHEN s.recreated THEN NULL ELSE o.health END AS from_health,
+        w.health AS to_health, w.findings, s.controller_at
+    FROM written w JOIN staged s USING (kind, namespace, name) LEFT JOIN old o ON o.id = w.id
+    UNION ALL
+    SELECT o.id, o.kind, o.namespace, o.name, o.uid, o.health, NULL, '[]', NULL
+    FROM old o JOIN staged s USING (kind, namespace, name) WHERE s.recreated
+    UNION ALL
+    SELECT id, kind, namespace, name, uid, health, NULL, '[]', NULL FROM gone
+), told AS (
+    INSERT INTO monitoring_transition (
+        at, cluster_id, resource_id, kind, namespace, name, uid, from_health, to_health, findings, controller_at,
+        collection_id)
+    SELECT %(at)s, %(cluster_id)s, id, kind, namespace, name, uid, from_health, to_health, findings, controller_at,
+        %(collection_id)s
+    FROM steps WHERE from_health IS DISTINCT FROM to_health AND kind = ANY(%(judged_kinds)s)
+    ORDER BY (to_health IS NOT NULL), id
+    RETURNING 1
+), counted AS (
+    INSERT INTO monitoring_healthcount AS c (cluster_id, kind, health, count)
+    SELECT %(cluster_id)s, kind, health, sum(delta) FROM (
+        SELECT kind, to_health AS health, 1 AS delta FROM steps WHERE to_health IS NOT NULL
+        UNION ALL SELECT kind, from_health, -1 FROM steps WHERE from_health IS NOT NULL
+    ) d WHERE kind = ANY(%(judged_kinds)s) GROUP BY kind, health HAVING sum(delta) <> 0
+    ON CONFLICT (cluster_id, kind, health) DO UPDATE SET count = c.count + excluded.count
+)
+SELECT count(*) FROM told
+"""
+
+REFER = """
+WITH staged AS (
+    SELECT r.id AS resource_id, s.relation, s.target_kind, s.target_namespace, s.target_name
+    FROM json_to_recordset(%(references)s) AS s(
+        kind text, namespace text, name text,
+        relation text, target_kind text, target_namespace text, target_name text)
+    JOIN monitoring_resource r USING (kind, namespace, name) WHERE r.cluster_id = %(cluster_id)s
+), referrers AS (
+    SELECT r.id FROM json_to_recordset(%(referrers)s) AS k(kind text, namespace text, name text)
+    JOIN monitoring_resource r USING (kind, namespace, name) WHERE r.cluster_id = %(cluster_id)s
+), gone AS (
+    DELETE FROM monitoring_reference f USING referrers r WHERE f.resource_id = r.id AND NOT EXISTS (
+        SELECT 1 FROM staged s WHERE (s.resource_id, s.relation, s.target_kind, s.target_namespace, s.target_name)
+            = (f.resource_id, f.relation, f.target_kind, f.target_namespace, f.target_name))
+)
+INSERT INTO monitoring_reference (
+    cluster_id, resource_id, relation, target_kind, target_namespace, target_name)
+SELECT DISTINCT %(cluster_id)s::bigint, resource_id, relation, target_kind, target_namespace, target_name FROM staged
+ON CONFLICT DO NOTHING
+"""
+
+# Only a newer occurrence replaces what is known: the same Event comes with a growing count and another last_at.
+NOTE_EVENTS = """
+INSERT INTO monitoring_event (
+    cluster_id, event_uid, fingerprint, kind, namespace, name, involved_uid, type, reason, message, component,
+    first_at, last_at, count, seen_at)
+SELECT %(cluster_id)s, uid, fingerprint, kind, namespace, name, involved_uid, type, reason, message, component,
+    first_at, last_at, count, %(now)s
+FROM json_to_recordset(%(events)s) AS e(
+    uid text, fingerprint bigint, kind text, namespace text, name text, involved_uid text, type text, reason text,
+    message text, component text, first_at timestamptz, last_at timestamptz, count int)
+ON CONFLICT (cluster_id, event_uid) DO UPDATE SET
+    fingerprint = excluded.fingerprint, message = excluded.message, last_at = excluded.last_at,
+    count = excluded.count, seen_at = excluded.seen_at
+"""
+
+# `since` moves only with the outcome; `read_at` and `resource_version` only when the kind was read to its end.
+ADVANCE = """
+INSERT INTO monitoring_cursor AS c (
+    cluster_id, kind, outcome, failure, message, served_version, resource_version, read_at, attempted_at, since)
+SELECT %(cluster_id)s, kind, outcome, failure, message, served_version, resource_version,
+    CASE WHEN known THEN %(now)s::timestamptz END, %(now)s, %(now)s
+FROM json_to_recordset(%(results)s) AS s(
+    kind text, outcome text, failure text, message text, served_version text, resource_version text, known boolean)
+ON CONFLICT (cluster_id, kind) DO UPDATE SET
+    outcome = excluded.outcome, failure = excluded.failure, message = excluded.message,
+    served_version = coalesce(nullif(excluded.served_version, ''), c.served_version),
+    resource_version = CASE WHEN excluded.read_at IS NULL THEN c.resource_version ELSE excluded.resource_version END,
+    read_at = coalesce(excluded.read_at, c.read_at), attempted_at = excluded.attempted_at,
+    since = CASE WHEN c.outcome = excluded.outcome THEN c.since ELSE excluded.since END
+"""
+
+
+def record(
+    cluster_id: int,
+    entries: Sequence[Entry],
+    removed: Sequence[Known],
+    *,
+    at: datetime,
+    collection_id: int | None,
+    judged_kinds: Sequence[str],
+) -> int:
+    """Write resources with their transitions and counts; return the number of transitions."""
+    if not entries and not removed:
+        return 0
+    params: dict[str, Any] = {
+        "cluster_id": cluster_id,
+        "entries": as_json([_row(entry) for entry in entries]),
+        "removed": as_json([{"id": row.id} for row in removed]),
+        "at": at,
+        "collection_id": collection_id,
+        "judged_kinds": list(judged_kinds),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(WRITE, params)
+        return int(cursor.fetchone()[0])
+
+
+def _row(entry: Entry) -> dict[str, object]:
+    observation, verdict = entry.observation, entry.verdict
+    key, facts = observation.key, observation.facts
+    return {
+        "kind": key.kind,
+        "namespace": key.namespace,
+        "name": key.name,
+        "uid": observation.uid,
+        "fingerprint": observation.fingerprint,
+        "created_at": observation.created_at,
+        "first_seen_at": entry.first_seen_at,
+        "health": int(verdict.health),
+        "since": entry.since,
+        "findings": [finding_to_json(finding) for finding in verdict.findings],
+        "facts": facts_to_json(facts),
+        "refreshed_at": refreshed_at(facts),
+        "due_at": verdict.due_at,
+        "recheck_at": entry.recheck_at,
+        "controller_at": verdict.since,
+        "recreated": entry.recreated,
+    }
+
+
+def refreshed_at(facts: Facts) -> datetime | None:
+    return facts.refreshed_at if isinstance(facts, RefreshedFacts) else None
+
+
+def finding_to_json(finding: Finding) -> dict[str, object]:
+    result: dict[str, object] = msgspec.to_builtins(finding)
+    return result
+
+
+def refer(cluster_id: int, observations: Sequence[Observation]) -> None:
+    """Make the references of these resources exactly what their observations say."""
+    if not observations:
+        return
+    references = [
+        {
+            **o.key._asdict(),
+            "relation": reference.relation,
+            "target_kind": reference.target.kind,
+            "target_namespace": reference.target.namespace,
+            "target_name": reference.target.name,
+        }
+        for o in observations
+        for reference in o.references
+    ]
+    referrers = [o.key._asdict() for o in observations]
+    _execute(REFER, cluster_id, references=as_json(references), referrers=as_json(referrers))
+
+
+def note_events(cluster_id: int, events: Sequence[EventNote], now: datetime) -> None:
+    """Keep these Events; the same Event seen again replaces its older occurrence."""
+    newest = {event.uid: event for event in events}
+    if newest:
+        rows = [msgspec.to_builtins(event) | event.involved._asdict() for event in newest.values()]
+        _execute(NOTE_EVENTS, cluster_id, events=as_json(rows), now=now)
+
+
+def advance(cluster_id: int, results: Sequence[KindResult], now: datetime) -> None:
+    """Record per kind how reading it ended and, where it was read to its end, that it is known as of `now`."""
+    rows = [
+        {
+            "kind": result.kind,
+            "outcome": result.outcome,
+            "failure": result.problem.failure if result.problem else "",
+            "message": result.problem.message[:500] if result.problem else "",
+            "served_version": result.served_version,
+            "resource_version": result.resource_version,
+            "known": result.outcome in (Outcome.COMPLETE, Outcome.DELTA),
+        }
+        for result in results
+    ]
+    if rows:
+        _execute(ADVANCE, cluster_id, results=as_json(rows), now=now)
+
+
+def _execute(sql: str, cluster_id: int, **params: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"cluster_id": cluster_id, **params})

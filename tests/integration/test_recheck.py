@@ -1,0 +1,54 @@
+"""A secret goes stale by the clock alone, but only while we can see its cluster."""
+
+from datetime import timedelta
+
+import pytest
+
+from clusters.observations import Failure, Problem
+from monitoring import pipeline
+from monitoring.health import Health
+from monitoring.models import HealthCount, Resource, Transition
+from tests.integration.snapshots import NOW, apply, complete, external_secret, failed, make_cluster, secret_store
+
+pytestmark = pytest.mark.django_db
+
+HOUR = timedelta(hours=1)
+
+
+def resources():
+    return [secret_store(fingerprint=1), external_secret("db", fingerprint=2)]
+
+
+def test_a_silent_secret_turns_stale_without_any_event():
+    cluster = make_cluster()
+    apply(cluster, complete(cluster, resources()))
+    moment = Resource.objects.get(name="db").recheck_at
+    assert moment is not None
+    apply(cluster, complete(cluster, resources()), moment - timedelta(seconds=30))
+    assert pipeline.recheck_due(moment - timedelta(seconds=1)) == 0
+    assert Resource.objects.get(name="db").health == Health.HEALTHY
+    assert pipeline.recheck_due(moment) == 1
+    row = Resource.objects.get(name="db")
+    assert (row.health, row.findings[0]["rule"]) == (Health.STALE, "es-silent-stale")
+    transition = Transition.objects.latest("id")
+    assert (transition.from_health, transition.to_health, transition.collection_id) == (0, Health.STALE, None)
+    assert HealthCount.objects.get(kind="ExternalSecret", health=Health.STALE).count == 1
+
+
+def test_while_the_cluster_is_silent_nothing_turns_stale():
+    cluster = make_cluster()
+    apply(cluster, complete(cluster, resources()))
+    problem = Problem(failure=Failure.TIMEOUT, message="No answer within 20 s.")
+    apply(cluster, failed(cluster, problem), NOW + 2 * HOUR)
+    assert pipeline.recheck_due(NOW + 2 * HOUR) == 0
+    assert Resource.objects.get(name="db").health == Health.HEALTHY
+
+
+def test_judging_again_twice_tells_one_transition():
+    cluster = make_cluster()
+    apply(cluster, complete(cluster, resources()))
+    later = NOW + 2 * HOUR
+    apply(cluster, complete(cluster, resources()), later)
+    assert pipeline.recheck_due(later) == 1
+    assert pipeline.recheck_due(later) == 0
+    assert pipeline.recheck_due(later + timedelta(seconds=15)) == 0

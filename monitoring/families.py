@@ -1,0 +1,31 @@
+"""The kinds that we judge, grouped as people think of them: one column of the overview for each family.
+
+Supporting kinds (nodes, drivers, sealing keys) are read to judge these; they are shown with their cluster only.
+"""
+
+from typing import NamedTuple
+
+
+class Family(NamedTuple):
+    """`code` names the family in addresses, `word` on pages; `kinds` are Kubernetes kinds."""
+
+    code: str
+    word: str
+    kinds: tuple[str, ...]
+
+
+FAMILIES = (
+    Family(
+        "external-secrets",
+        "External Secrets",
+        ("ExternalSecret", "ClusterExternalSecret", "PushSecret", "ClusterPushSecret"),
+    ),
+    Family("sealed-secrets", "Sealed Secrets", ("SealedSecret",)),
+    Family("csi-mounts", "CSI mounts", ("SecretProviderClass", "SecretProviderClassPodStatus")),
+    Family("stores", "Stores", ("SecretStore", "ClusterSecretStore")),
+)
+JUDGED_KINDS = tuple(kind for family in FAMILIES for kind in family.kinds)
+FAMILY_OF = {kind: family for family in FAMILIES for kind in family.kinds}
+
+# What people call a kind whose own name is too long for a table. Everything else is called by its Kubernetes name.
+SHORT_NAMES = {"SecretProviderClassPodStatus": "Mount", "SecretProviderClass": "Provider class"}

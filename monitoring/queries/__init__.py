@@ -1,0 +1,103 @@
+"""Every read that pages, API and charts need. Nothing here writes; `now` is always an argument.
+
+The number of SQL statements of each function is constant: it depends neither on clusters nor on resources.
+
+what there is to ask                                                      module
+overdue_pairs coverage is_overdue reports silence                         knowledge   what we still know
+family_totals health_totals cluster_rows                                  fleet       counts over all clusters
+needs_someone                                                             problems    one line per cause
+resources count_resources resource judged cluster_ids                     resources   lists and details
+transitions collections timeline strips events refers_to referred_by
+cluster_detail                                                            history     what happened
+"""
+
+from monitoring.queries.fleet import (
+    Cell,
+    ClusterRow,
+    FamilyRow,
+    cluster_rows,
+    family_totals,
+    health_totals,
+)
+from monitoring.queries.history import (
+    Change,
+    ClusterDetail,
+    KindRow,
+    Link,
+    Timeline,
+    cluster_detail,
+    collections,
+    events,
+    referred_by,
+    refers_to,
+    strips,
+    timeline,
+    transitions,
+)
+from monitoring.queries.knowledge import (
+    Coverage,
+    Overdue,
+    Silent,
+    Unreadable,
+    coverage,
+    is_overdue,
+    overdue_pairs,
+    reports,
+    silence,
+)
+from monitoring.queries.paging import Page
+from monitoring.queries.problems import ProblemLine, needs_someone
+from monitoring.queries.resources import (
+    Count,
+    JudgedResource,
+    Unseen,
+    cluster_ids,
+    count_resources,
+    judged,
+    problem_code,
+    resource,
+    resources,
+)
+
+__all__ = [
+    "Cell",
+    "Change",
+    "ClusterDetail",
+    "ClusterRow",
+    "Count",
+    "Coverage",
+    "FamilyRow",
+    "JudgedResource",
+    "KindRow",
+    "Link",
+    "Overdue",
+    "Page",
+    "ProblemLine",
+    "Silent",
+    "Timeline",
+    "Unreadable",
+    "Unseen",
+    "cluster_detail",
+    "cluster_ids",
+    "cluster_rows",
+    "collections",
+    "count_resources",
+    "coverage",
+    "events",
+    "family_totals",
+    "health_totals",
+    "is_overdue",
+    "judged",
+    "needs_someone",
+    "overdue_pairs",
+    "problem_code",
+    "referred_by",
+    "refers_to",
+    "reports",
+    "resource",
+    "resources",
+    "silence",
+    "strips",
+    "timeline",
+    "transitions",
+]

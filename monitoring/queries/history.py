@@ -1,0 +1,320 @@
+"""What happened: transitions, collections, the timeline and the events of one resource, and one cluster in detail."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+from django.db import connection
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, Sum
+
+from clusters.models import Cluster
+from clusters.observations import Outcome
+from monitoring.families import JUDGED_KINDS
+from monitoring.filters import CollectionFilters, TransitionFilters
+from monitoring.health import Health
+from monitoring.models import Collection, Cursor, Event, HealthCount, Reference, Resource, Transition
+from monitoring.queries.knowledge import Silent, is_overdue, reports, silence
+from monitoring.queries.paging import Page, decode_moment, page_of
+from monitoring.queries.resources import JudgedResource, cluster_ids, judged
+from monitoring.rules.base import Finding
+from monitoring.timelines import Run, Stretch, runs, stretches
+
+MOST_SHOWN = 50
+READINGS: dict[str, str] = {Outcome.FORBIDDEN: "may not be read", Outcome.NOT_INSTALLED: "not installed"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A transition. `from_health` is None for an addition, `to_health` for a removal; `exists` if it can be opened."""
+
+    row: Transition
+    exists: bool = False
+
+    @property
+    def from_health(self) -> Health | None:
+        return None if self.row.from_health is None else Health(self.row.from_health)
+
+    @property
+    def to_health(self) -> Health | None:
+        return None if self.row.to_health is None else Health(self.row.to_health)
+
+    @property
+    def worst(self) -> Finding | None:
+        """The worst finding at that moment."""
+        return msgspec.convert(self.row.findings[0], Finding) if self.row.findings else None
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.row.namespace}/{self.row.name}" if self.row.namespace else self.row.name
+
+
+def transitions(filters: TransitionFilters, cursor: str = "", limit: int = 50) -> Page[Change]:
+    """Transitions of judged kinds, newest first. At most three SQL statements. Raises WrongParameter."""
+    rows = Transition.objects.filter(_transition_condition(filters)).select_related("cluster")
+    if cursor:
+        at, last_id = decode_moment(cursor)
+        rows = rows.filter(Q(at__lt=at) | Q(at=at, id__lt=last_id))
+    rows = rows.annotate(exists=Exists(Resource.objects.filter(pk=OuterRef("resource_id"))))
+    page = page_of(list(rows.order_by("-at", "-id")[: limit + 1]), limit, lambda row: (row.at, row.id))
+    return Page(tuple(Change(row, row.exists) for row in page.rows), page.next)
+
+
+def _transition_condition(filters: TransitionFilters) -> Q:
+    condition = Q(kind__in=filters.kinds or JUDGED_KINDS)
+    if filters.healths:
+        condition &= Q(to_health__in=[int(health) for health in filters.healths])
+    if filters.clusters:
+        condition &= Q(cluster_id__in=cluster_ids(filters.clusters))
+    if filters.namespaces:
+        condition &= Q(namespace__in=filters.namespaces)
+    if filters.names:
+        condition &= Q(name__in=filters.names)
+    if filters.resource is not None:
+        condition &= Q(resource_id=filters.resource) & _named_like(filters.resource)
+    return condition
+
+
+def _named_like(resource_id: int) -> Q:
+    """Where the transitions of a resource are found by index. Of one that is gone only its number is known."""
+    key = Resource.objects.filter(pk=resource_id).values("cluster_id", "kind", "namespace", "name").first()
+    return Q(**key) if key else Q()
+
+
+def collections(filters: CollectionFilters, cursor: str = "", limit: int = 50) -> Page[Collection]:
+    """Collections, newest first, with their cluster joined. At most two SQL statements. Raises WrongParameter."""
+    rows = Collection.objects.select_related("cluster")
+    if filters.clusters:
+        rows = rows.filter(cluster_id__in=cluster_ids(filters.clusters))
+    if filters.results:
+        rows = rows.filter(result__in=filters.results)
+    if cursor:
+        at, last_id = decode_moment(cursor)
+        rows = rows.filter(Q(started_at__lt=at) | Q(started_at=at, id__lt=last_id))
+    found = list(rows.order_by("-started_at", "-id")[: limit + 1])
+    return page_of(found, limit, lambda row: (row.started_at, row.id))
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What the chart and its table show. `start` to `end` is the window; the last stretch may be unknown."""
+
+    start: datetime
+    end: datetime
+    stretches: tuple[Stretch, ...]
+    changes: tuple[Change, ...]
+    refreshed_at: datetime | None
+    due_at: datetime | None
+
+
+def timeline(resource: JudgedResource, now: datetime, window: timedelta) -> Timeline:
+    """The last `window` of one resource, also across removal and recreation under its name. One SQL statement.
+
+    At most 500 changes are drawn; older ones of the window are left out.
+    """
+    row, start = resource.row, now - window
+    rows = Transition.objects.filter(
+        cluster_id=row.cluster_id, kind=row.kind, namespace=row.namespace, name=row.name, at__lte=now
+    )
+    found = [Change(change) for change in rows.order_by("-at", "-id")[:500]]
+    return Timeline(
+        start=start,
+        end=now,
+        stretches=_stretches(resource, found[::-1], start, now),
+        changes=tuple(change for change in found if change.row.at >= start),
+        refreshed_at=row.refreshed_at,
+        due_at=row.due_at,
+    )
+
+
+def _stretches(
+    resource: JudgedResource, oldest_first: list[Change], start: datetime, now: datetime
+) -> tuple[Stretch, ...]:
+    marks = [(change.row.at, change.to_health) for change in oldest_first]
+    if not marks:
+        marks = [(resource.row.since, resource.last_known)]
+    if resource.unseen:
+        marks.append((max(resource.read_at or start, marks[-1][0]), Health.UNKNOWN))
+    return stretches(marks, start, now)
+
+
+# Found by transition_by_resource once per row of the page; there is no index on resource_id.
+RECENT_SQL = """
+    SELECT place, recent.at, recent.from_health, recent.to_health
+    FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[])
+        WITH ORDINALITY AS row(cluster_id, kind, namespace, name, place)
+    CROSS JOIN LATERAL (
+        SELECT at, id, from_health, to_health
+        FROM monitoring_transition past
+        WHERE past.cluster_id = row.cluster_id AND past.kind = row.kind
+            AND past.namespace = row.namespace AND past.name = row.name AND past.at BETWEEN %s AND %s
+        ORDER BY at DESC, id DESC
+        LIMIT 200
+    ) recent
+    ORDER BY place, recent.at, recent.id
+"""
+STRIP_SLOTS, STRIP_SLOT = 50, timedelta(hours=1)
+
+
+def strips(resources: Sequence[JudgedResource], now: datetime) -> tuple[tuple[Run, ...], ...]:
+    """For each resource its health in the last 50 hours, hour by hour. One SQL statement."""
+    start = now - STRIP_SLOTS * STRIP_SLOT
+    rows = [resource.row for resource in resources]
+    keys = [[getattr(row, field) for row in rows] for field in ("cluster_id", "kind", "namespace", "name")]
+    changes: dict[int, list[tuple[datetime, int | None, int | None]]] = defaultdict(list)
+    with connection.cursor() as sql:
+        sql.execute(RECENT_SQL, [*keys, start, now])
+        for place, *change in sql.fetchall():
+            changes[place - 1].append(tuple(change))
+    return tuple(
+        runs(_recent(resource, changes[place], start, now), start, now, STRIP_SLOTS)
+        for place, resource in enumerate(resources)
+    )
+
+
+def _recent(
+    resource: JudgedResource,
+    changes: Sequence[tuple[datetime, int | None, int | None]],
+    start: datetime,
+    now: datetime,
+) -> tuple[Stretch, ...]:
+    before = changes[0][1] if changes else resource.row.health
+    begun = start if changes else min(resource.row.first_seen_at, now)
+    found = [(begun, before), *((at, health) for at, _, health in changes)]
+    marks = [(at, None if health is None else Health(health)) for at, health in found]
+    if resource.unseen:
+        marks.append((max(resource.read_at or start, marks[-1][0]), Health.UNKNOWN))
+    return stretches(marks, start, now)
+
+
+def events(resource: JudgedResource, limit: int = MOST_SHOWN) -> tuple[Event, ...]:
+    """Kubernetes Events of the resource, newest first."""
+    row = resource.row
+    rows = Event.objects.filter(cluster_id=row.cluster_id, kind=row.kind, namespace=row.namespace, name=row.name)
+    return tuple(rows.order_by("-last_at", "-id")[:limit])
+
+
+@dataclass(frozen=True)
+class Link:
+    """One end of a reference: the other object, and the resource it is, where we know it."""
+
+    relation: str
+    kind: str
+    namespace: str
+    name: str
+    resource: JudgedResource | None
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+def refers_to(resource: JudgedResource, now: datetime) -> tuple[Link, ...]:
+    """What the resource refers to. Two SQL statements."""
+    known = Resource.objects.filter(
+        cluster_id=OuterRef("cluster_id"),
+        kind=OuterRef("target_kind"),
+        namespace=OuterRef("target_namespace"),
+        name=OuterRef("target_name"),
+    )
+    rows = Reference.objects.filter(resource_id=resource.row.pk).annotate(known_id=Subquery(known.values("pk")[:1]))
+    found = list(rows.order_by("relation", "target_kind", "target_namespace", "target_name")[:MOST_SHOWN])
+    by_id = {other.row.pk: other for other in judged(_with_ids(row.known_id for row in found), now)}
+    return tuple(
+        Link(row.relation, row.target_kind, row.target_namespace, row.target_name, by_id.get(row.known_id))
+        for row in found
+    )
+
+
+def referred_by(resource: JudgedResource, now: datetime, limit: int = 20) -> tuple[tuple[JudgedResource, ...], int]:
+    """The resources that refer to this one, worst first, at most `limit`, and how many there are. Two statements."""
+    row = resource.row
+    chosen = Reference.objects.filter(
+        cluster_id=row.cluster_id, target_kind=row.kind, target_namespace=row.namespace, target_name=row.name
+    )
+    rows = Resource.objects.filter(pk__in=chosen.values("resource_id"))
+    first = judged(rows.order_by("-health", "-id")[:limit], now)
+    return first, rows.count()
+
+
+def _with_ids(ids: Iterable[int | None]) -> QuerySet[Resource]:
+    return Resource.objects.filter(pk__in=[number for number in ids if number is not None])
+
+
+@dataclass(frozen=True)
+class KindRow:
+    """How one kind of a cluster is known. `counts` is empty for supporting kinds."""
+
+    cursor: Cursor
+    count: int
+    overdue: bool
+    judged: bool
+    now: datetime
+
+    @property
+    def age(self) -> timedelta | None:
+        return self.now - self.cursor.read_at if self.cursor.read_at else None
+
+    @property
+    def installed(self) -> bool:
+        return self.cursor.outcome != Outcome.NOT_INSTALLED
+
+    @property
+    def troubled(self) -> bool:
+        return self.cursor.outcome in (Outcome.FORBIDDEN, Outcome.FAILED)
+
+    @property
+    def reading(self) -> str:
+        """How the newest attempt ended, in words."""
+        if self.cursor.outcome == Outcome.FAILED:
+            return f"not read: {self.cursor.failure}" if self.cursor.failure else "not read"
+        if self.cursor.outcome in READINGS:
+            return READINGS[self.cursor.outcome]
+        return "overdue" if self.overdue else "read"
+
+
+@dataclass(frozen=True)
+class ClusterDetail:
+    """One cluster: how each kind is known, its newest collections, findings about it, and supporting resources."""
+
+    cluster: Cluster
+    silent: Silent | None
+    kinds: tuple[KindRow, ...]
+    collections: tuple[Collection, ...]
+    findings: tuple[Finding, ...]
+    supporting: tuple[JudgedResource, ...]
+
+
+def cluster_detail(name: str, now: datetime) -> ClusterDetail | None:
+    """One cluster by name, or None. Five SQL statements."""
+    cluster = Cluster.objects.select_related("state", "lease").filter(name=name).first()
+    if cluster is None:
+        return None
+    state = getattr(cluster, "state", None)
+    supporting = Resource.objects.filter(cluster=cluster).exclude(kind__in=JUDGED_KINDS)
+    return ClusterDetail(
+        cluster=cluster,
+        silent=None if reports(cluster, now) else silence(cluster),
+        kinds=_kind_rows(cluster, now),
+        collections=tuple(Collection.objects.filter(cluster=cluster).order_by("-started_at", "-id")[:20]),
+        findings=msgspec.convert(state.findings, tuple[Finding, ...]) if state else (),
+        supporting=judged(supporting.order_by("kind", "namespace", "name")[:MOST_SHOWN], now),
+    )
+
+
+def _kind_rows(cluster: Cluster, now: datetime) -> tuple[KindRow, ...]:
+    counted = HealthCount.objects.filter(cluster=cluster).values("kind").annotate(total=Sum("count"))
+    counts = {row["kind"]: row["total"] for row in counted.order_by()}
+    order = {kind: place for place, kind in enumerate(JUDGED_KINDS)}
+    cursors = sorted(Cursor.objects.filter(cluster=cluster), key=lambda known: (order.get(known.kind, 99), known.kind))
+    return tuple(
+        KindRow(
+            cursor=known,
+            count=counts.get(known.kind, 0),
+            overdue=known.outcome != Outcome.NOT_INSTALLED and is_overdue(cluster, known.read_at, now),
+            judged=known.kind in order,
+            now=now,
+        )
+        for known in cursors
+    )

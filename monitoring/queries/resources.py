@@ -1,0 +1,281 @@
+"""Lists and details of resources, with the health that is to be shown at a moment."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Any
+
+import msgspec
+from django.db.models import Case, Exists, F, FilteredRelation, OuterRef, Q, QuerySet, Sum, TextField, Value, When
+from django.db.models.fields.json import KT
+from django.db.models.functions import MD5, Coalesce, Concat, Left, Length, Reverse, StrIndex, Substr, Trim
+
+from clusters.models import Cluster
+from clusters.observations import Outcome
+from monitoring.families import JUDGED_KINDS, SHORT_NAMES
+from monitoring.filters import ResourceFilters, WrongParameter
+from monitoring.health import Health
+from monitoring.models import HealthCount, Reference, Resource
+from monitoring.queries.knowledge import Overdue, is_overdue, overdue_pairs, reports, silence
+from monitoring.queries.paging import Page, decode_numbers, page_of
+from monitoring.rules.base import Finding
+
+# Counting stops here: a number that nobody reads to the end is not worth a scan of a million rows.
+MOST_COUNTED = 1000
+ERROR_MARK = ", err: "
+STATUS_CODE = r"\(\d+\)$"
+SILENT_STALE = "es-silent-stale"
+UNSEEN_KINDS: dict[str, str] = {Outcome.FORBIDDEN: "may not be read", Outcome.NOT_INSTALLED: "not served any more"}
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Why a resource is unknown though it has a last known health: `reason`, since when, if we know."""
+
+    reason: str
+    since: datetime | None
+
+
+@dataclass(frozen=True)
+class JudgedResource:
+    """A resource with the health to show at `now`. `row` is the stored state, with cluster and its state joined.
+
+    `read_at` is the start of the newest complete reading of its kind in its cluster.
+    """
+
+    row: Resource
+    now: datetime
+
+    @property
+    def read_at(self) -> datetime | None:
+        read_at: datetime | None = self.row.read_at  # type: ignore[attr-defined]
+        return read_at
+
+    @property
+    def age(self) -> timedelta | None:
+        """Freshness: the age of our knowledge."""
+        return self.now - self.read_at if self.read_at else None
+
+    @property
+    def last_known(self) -> Health:
+        return Health(self.row.health)
+
+    @property
+    def health(self) -> Health:
+        return Health.UNKNOWN if self.unseen else self.last_known
+
+    @property
+    def since(self) -> datetime | None:
+        """When the health that is shown began."""
+        return self.unseen.since if self.unseen else self.row.since
+
+    @cached_property
+    def unseen(self) -> Unseen | None:
+        cluster = self.row.cluster
+        if not is_overdue(cluster, self.read_at, self.now):
+            return None
+        if not reports(cluster, self.now):
+            silent = silence(cluster)
+            return Unseen(f"cluster {silent.reason}", silent.since)
+        outcome: str | None = self.row.outcome  # type: ignore[attr-defined]
+        words = UNSEEN_KINDS.get(outcome, "not read") if outcome else "never read"
+        since = self.row.outcome_since if outcome in UNSEEN_KINDS else self.read_at  # type: ignore[attr-defined]
+        return Unseen(f"{self.row.kind} {words}", since)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """Worst first, of the last known verdict."""
+        return msgspec.convert(self.row.findings, tuple[Finding, ...])
+
+    @property
+    def worst(self) -> Finding | None:
+        return self.findings[0] if self.findings else None
+
+    @property
+    def silent(self) -> bool:
+        """Stale while its controller reports Ready=True."""
+        return any(finding.rule == SILENT_STALE for finding in self.findings)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The allowlisted facts as stored (see clusters.observations.*Facts); times are ISO texts."""
+        facts: Mapping[str, Any] = self.row.facts
+        return facts
+
+    @property
+    def store(self) -> str:
+        """Name of the secret store, for kinds that have one."""
+        return str(self.facts.get("store", "")).partition(" ")[2]
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.row.namespace}/{self.row.name}" if self.row.namespace else self.row.name
+
+    @property
+    def short_kind(self) -> str:
+        return SHORT_NAMES.get(self.row.kind, self.row.kind)
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many rows a filter has; `exact` is False where counting stopped at `number`."""
+
+    number: int
+    exact: bool = True
+
+
+def resources(filters: ResourceFilters, now: datetime, cursor: str = "", limit: int = 50) -> Page[JudgedResource]:
+    """Judged resources, by stored health and id, both descending. At most three SQL statements.
+
+    Raises WrongParameter for a cursor of another list and for a cluster that does not exist.
+    """
+    overdue = overdue_pairs(now) if filters.healths else Overdue()
+    rows = _filtered(filters, overdue)
+    if cursor:
+        health, last_id = decode_numbers(cursor)
+        rows = rows.filter(Q(health__lt=health) | Q(health=health, id__lt=last_id))
+    found = list(with_knowledge(rows).order_by("-health", "-id")[: limit + 1])
+    page = page_of(found, limit, lambda row: (row.health, row.id))
+    return Page(tuple(JudgedResource(row, now) for row in page.rows), page.next)
+
+
+def count_resources(filters: ResourceFilters, now: datetime) -> Count:
+    """How many resources `resources` would list in all its pages. At most three SQL statements."""
+    overdue = overdue_pairs(now) if filters.healths else Overdue()
+    if filters.countable:
+        counts = HealthCount.objects.filter(_common(filters), _health_condition(filters.healths, overdue))
+        return Count(counts.aggregate(total=Sum("count", default=0))["total"])
+    number = _filtered(filters, overdue).order_by()[: MOST_COUNTED + 1].count()
+    return Count(min(number, MOST_COUNTED), exact=number <= MOST_COUNTED)
+
+
+def resource(resource_id: int, now: datetime) -> JudgedResource | None:
+    """One resource of any kind, or None."""
+    row = with_knowledge(Resource.objects.filter(pk=resource_id)).first()
+    return JudgedResource(row, now) if row else None
+
+
+def judged(rows: QuerySet[Resource], now: datetime) -> tuple[JudgedResource, ...]:
+    """The rows with the health to show; one SQL statement."""
+    return tuple(JudgedResource(row, now) for row in with_knowledge(rows))
+
+
+def with_knowledge(rows: QuerySet[Resource]) -> QuerySet[Resource]:
+    """Joins what `JudgedResource` needs: the cluster, its state, and the cursor of the resource's kind."""
+    return rows.select_related("cluster", "cluster__state").annotate(
+        known=FilteredRelation("cluster__cursors", condition=Q(cluster__cursors__kind=F("kind"))),
+        read_at=F("known__read_at"),
+        outcome=F("known__outcome"),
+        outcome_since=F("known__since"),
+    )
+
+
+def cluster_ids(patterns: tuple[str, ...]) -> list[int]:
+    """Ids of the clusters whose name equals one of `patterns` or fits it, where it has * or ?.
+
+    Raises WrongParameter for a plain name that no cluster has: an empty list would look like good news.
+    """
+    known = dict(Cluster.objects.values_list("name", "id"))
+    chosen: set[int] = set()
+    for pattern in patterns:
+        glob = "*" in pattern or "?" in pattern
+        if not glob and pattern not in known:
+            raise WrongParameter("cluster", f"there is no cluster {pattern[:63]!r}", sorted(known)[:20])
+        # Square brackets mean something to fnmatch only; no name has them.
+        escaped = pattern.replace("[", "[[]")
+        chosen |= {number for name, number in known.items() if fnmatchcase(name, escaped if glob else pattern)}
+    return sorted(chosen)
+
+
+def text_of(path: str) -> Coalesce:
+    """A text inside a JSON column, "" where it is missing."""
+    return Coalesce(KT(path), Value(""), output_field=TextField())
+
+
+def with_shared_cause(rows: QuerySet[Resource]) -> QuerySet[Resource]:
+    """Adds the alias `shared`: the worst finding's cause without the parts that belong to one resource only.
+
+    External Secrets says `error processing spec.data[0] (key: prod/db), err: ...`, Sealed Secrets ends with the names
+    of the items, others with a key in brackets; a status code in brackets stays. Made of plain string functions: one
+    regular expression for all of it took 20 us a row, and with it three quarters of the overview.
+    """
+    after = StrIndex("cause", Value(ERROR_MARK))
+    at_bracket = Length("tail") - StrIndex(Reverse("tail"), Value("(")) + 1
+    return rows.alias(
+        cause=text_of("findings__0__cause"),
+        tail=Case(
+            When(cause__contains=ERROR_MARK, then=Substr("cause", after + len(ERROR_MARK))),
+            default=F("cause"),
+            output_field=TextField(),
+        ),
+        shared=Case(
+            When(Q(tail__endswith=")") & ~Q(tail__regex=STATUS_CODE), then=Trim(Substr("tail", 1, at_bracket - 1))),
+            default=F("tail"),
+            output_field=TextField(),
+        ),
+    )
+
+
+def problem_code(rule: str, cause: str, store: str) -> str:
+    """The value of the filter `problem`: it chooses exactly the resources that one line of the overview counts.
+
+    `cause` is the `shared` of `with_shared_cause`, `store` the fact as stored.
+    """
+    digest = hashlib.md5(f"{cause}\n{store}".encode(), usedforsecurity=False).hexdigest()
+    return f"{rule}.{digest[:12]}"
+
+
+def _problem_condition(rows: QuerySet[Resource], problem: str) -> QuerySet[Resource]:
+    rule, _, digest = problem.partition(".")
+    text = Concat("shared", Value("\n"), text_of("facts__store"), output_field=TextField())
+    return with_shared_cause(rows).alias(problem=Left(MD5(text), 12)).filter(findings__0__rule=rule, problem=digest)
+
+
+def _filtered(filters: ResourceFilters, overdue: Overdue) -> QuerySet[Resource]:
+    rows = Resource.objects.filter(_common(filters), _health_condition(filters.healths, overdue))
+    if filters.namespaces:
+        rows = rows.filter(namespace__in=filters.namespaces)
+    if filters.names:
+        rows = rows.filter(name__in=filters.names)
+    if filters.stores:
+        rows = rows.filter(_store_condition(filters.stores))
+    if filters.findings:
+        chosen = Q()
+        for rule in filters.findings:
+            chosen |= Q(findings__contains=[{"rule": rule}])
+        rows = rows.filter(chosen)
+    if filters.problem:
+        rows = _problem_condition(rows, filters.problem)
+    if filters.q:
+        # A regular expression without any operator, because ~* uses the trigram index and Django's icontains,
+        # which compares UPPER(search), does not.
+        rows = rows.filter(search__iregex=re.escape(filters.q))
+    return rows
+
+
+def _common(filters: ResourceFilters) -> Q:
+    condition = Q(kind__in=filters.kinds or JUDGED_KINDS)
+    if filters.clusters:
+        condition &= Q(cluster_id__in=cluster_ids(filters.clusters))
+    return condition
+
+
+def _health_condition(healths: frozenset[Health], overdue: Overdue) -> Q:
+    if not healths or healths == frozenset(Health):
+        return Q()
+    condition = Q(health__in=[int(health) for health in sorted(healths)])
+    if Health.UNKNOWN in healths:
+        return condition | overdue.condition()
+    return condition & ~overdue.condition()
+
+
+def _store_condition(stores: tuple[str, ...]) -> Exists:
+    chosen = Q()
+    for store in stores:
+        kind, slash, name = store.rpartition("/")
+        chosen |= Q(target_kind=kind, target_name=name) if slash else Q(target_name=store)
+    return Exists(Reference.objects.filter(chosen, resource=OuterRef("pk"), relation="store"))

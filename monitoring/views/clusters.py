@@ -1,0 +1,58 @@
+"""All clusters, and how one of them is read."""
+
+from datetime import datetime
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+
+from monitoring import queries, sentences, words
+from monitoring.filters import CLUSTER_PARAMETERS, ResourceFilters, parse_resources, refuse_unknown
+from monitoring.health import Health
+from monitoring.queries import ClusterRow
+from monitoring.templatetags.pages import with_query
+from monitoring.views.page import live, page
+
+ROWS = 100
+
+
+@page
+def clusters(request: HttpRequest, now: datetime) -> HttpResponse:
+    refuse_unknown(request.GET, CLUSTER_PARAMETERS)
+    chosen: ResourceFilters = parse_resources(request.GET)
+    ids = queries.cluster_ids(chosen.clusters) if chosen.clusters else None
+    found = queries.cluster_rows(now, ids=ids, cursor=request.GET.get("cursor", ""), limit=ROWS)
+    query = {"cluster": ",".join(chosen.clusters)} if chosen.clusters else {}
+    context = {
+        "coverage": queries.coverage(now),
+        "clusters": found,
+        "pattern": query.get("cluster", ""),
+        "next": with_query(reverse("clusters"), {**query, "cursor": found.next}) if found.next else "",
+    }
+    return live(request, "monitoring/clusters.html", now, context)
+
+
+@page
+def cluster(request: HttpRequest, now: datetime, name: str) -> HttpResponse:
+    detail = queries.cluster_detail(name, now)
+    if detail is None:
+        raise Http404("No cluster has this name.")
+    row = queries.cluster_rows(now, ids=[detail.cluster.pk]).rows[0]
+    supporting = [(resource, sentences.supporting(resource)) for resource in detail.supporting]
+    context = {"detail": detail, "row": row, "sentence": sentence(row), "supporting": supporting}
+    return live(request, "monitoring/cluster.html", now, context)
+
+
+def sentence(row: ClusterRow) -> str:
+    """What is the matter in a cluster that reports, after the word of its worst health."""
+    unwell = [(health, count) for health, count in row.counts.items() if count and health is not Health.HEALTHY]
+    if row.findings and row.findings[0].health == row.worst and not row.counts[row.worst]:
+        return row.findings[0].summary
+    if unwell:
+        parts = [f"{words.number(count)} {health.word.lower()}" for health, count in unwell]
+        return f"{words.counted(sum(row.counts.values()), 'resource')}: {', '.join(parts)}."
+    total = sum(row.counts.values())
+    return (
+        f"{words.counted(total, 'resource')}, nothing to complain about."
+        if total
+        else "It has no resource of a kind that we watch."
+    )

@@ -1,0 +1,74 @@
+"""The first page: is it us, how wide, since when."""
+
+from datetime import datetime
+
+from django.http import HttpRequest, HttpResponse
+
+from monitoring import queries, words
+from monitoring.filters import TransitionFilters
+from monitoring.health import Health
+from monitoring.queries import Coverage, ProblemLine
+from monitoring.views.page import live, page
+
+CLUSTERS_SHOWN, CHANGES_SHOWN = 12, 8
+
+
+@page
+def overview(request: HttpRequest, now: datetime) -> HttpResponse:
+    overdue = queries.overdue_pairs(now)
+    seen = queries.coverage(now)
+    families = queries.family_totals(now, overdue)
+    totals = queries.health_totals(now, families)
+    problems, more = queries.needs_someone(now, overdue, seen=seen)
+    context = {
+        "coverage": seen,
+        "sentence": sentence(problems, more, seen, sum(totals.values())),
+        "totals": [(health, count, _share(health, count, totals)) for health, count in totals.items()],
+        "problems": problems,
+        "more_problems": more,
+        "families": families,
+        "clusters": queries.cluster_rows(now, overdue, limit=CLUSTERS_SHOWN),
+        "changes": queries.transitions(TransitionFilters(), limit=CHANGES_SHOWN).rows,
+    }
+    return live(request, "monitoring/overview.html", now, context)
+
+
+def _share(health: Health, count: int, totals: dict[Health, int]) -> str:
+    """The small line below a count: how much of what is known is healthy. Rounded down: 99.96 % is not 100 %."""
+    known = sum(totals.values()) - totals[Health.UNKNOWN]
+    if health is not Health.HEALTHY or not known:
+        return ""
+    thousandths = count * 1000 // known
+    return f"{thousandths / 10:g}{words.NBSP}% of known"
+
+
+def sentence(problems: tuple[ProblemLine, ...], more: bool, seen: Coverage, resources: int) -> str:
+    """The state of the fleet in plain words."""
+    if not seen.clusters:
+        return "No cluster is registered yet."
+    if not seen.reporting:
+        return "No cluster reports, so nothing is known now."
+    if not problems:
+        if not seen.complete:
+            return "Nothing needs someone among what we can see."
+        return "Nothing needs someone." if resources else "Nothing to watch: no cluster has a resource of a known kind."
+    silent = sum(1 for line in problems if line.silent)
+    return f"{_how_many(len(problems), more)}{_unreported(silent, len(problems))}"
+
+
+def _how_many(number: int, more: bool) -> str:
+    if more:
+        return (
+            f"More than {words.SMALL[number].lower() if number < len(words.SMALL) else number} problems need someone."
+        )
+    word = words.SMALL[number] if number < len(words.SMALL) else words.number(number)
+    return f"{word} problem{' needs' if number == 1 else 's need'} someone."
+
+
+def _unreported(silent: int, number: int) -> str:
+    if not silent:
+        return ""
+    if number == 1:
+        return " No controller reports it."
+    word = words.SMALL[silent] if silent < len(words.SMALL) else words.number(silent)
+    return f" {word} of them no controller reports."

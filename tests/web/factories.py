@@ -1,0 +1,199 @@
+"""Rows for page tests, written directly: what the recorder would have written for a given moment.
+
+`NOW` is a fixed past instant for tests that call queries; pages read the clock, so their data take `now` from it.
+"""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import msgspec
+
+from clusters.models import Cluster
+from clusters.observations import Outcome
+from monitoring.families import JUDGED_KINDS
+from monitoring.health import Health, Severity
+from monitoring.models import (
+    ClusterState,
+    Collection,
+    Cursor,
+    Event,
+    HealthCount,
+    Lease,
+    Reference,
+    Resource,
+    Transition,
+)
+from monitoring.rules.base import Finding
+
+NOW = datetime(2025, 11, 24, 14, 7, 31, tzinfo=UTC)
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+numbers = count(1)
+
+
+def cluster(
+    name: str = "prod-eu",
+    now: datetime = NOW,
+    *,
+    read: timedelta | None = 48 * SECOND,
+    failing: timedelta | None = None,
+    failure: str = "unreachable",
+    not_installed: tuple[str, ...] = (),
+    forbidden: tuple[str, ...] = (),
+    findings: tuple[Finding, ...] = (),
+    **fields: Any,
+) -> Cluster:
+    """A cluster that answered `read` ago (None: never asked) and fails since `failing` ago, if that is given."""
+    made = Cluster.objects.create(
+        name=name,
+        api_url=f"https://{name}.example:6443",
+        created_at=now - 30 * DAY,
+        updated_at=now - 30 * DAY,
+        **fields,
+    )
+    Lease.objects.create(cluster=made, due_at=now + 12 * SECOND)
+    if read is None:
+        return made
+    read_at = now - read
+    ClusterState.objects.create(
+        cluster=made,
+        outcome="failed" if failing else "complete",
+        failure=failure if failing else "",
+        message="Nothing answered within 10 seconds." if failing else "",
+        collected_at=now - 20 * SECOND if failing else read_at,
+        answered_at=read_at,
+        complete_at=read_at,
+        failing_since=now - failing if failing else None,
+        server_version="v1.36.3",
+        health=max((finding.health for finding in findings), default=Health.HEALTHY),
+        findings=msgspec.to_builtins(findings),
+    )
+    for kind in JUDGED_KINDS:
+        outcome = Outcome.COMPLETE
+        if kind in not_installed:
+            outcome = Outcome.NOT_INSTALLED
+        elif kind in forbidden:
+            outcome = Outcome.FORBIDDEN
+        cursor(made, kind, now, read_at=None if outcome != Outcome.COMPLETE else read_at, outcome=outcome)
+    return made
+
+
+def cursor(of: Cluster, kind: str, now: datetime, *, read_at: datetime | None, outcome: str) -> Cursor:
+    return Cursor.objects.create(
+        cluster=of,
+        kind=kind,
+        outcome=outcome,
+        message="secretsdash-reader may not list this kind" if outcome == Outcome.FORBIDDEN else "",
+        served_version="" if outcome == Outcome.NOT_INSTALLED else "v1",
+        read_at=read_at,
+        attempted_at=now - 10 * SECOND,
+        since=now - 5 * DAY,
+    )
+
+
+def finding(health: Health, rule: str = "es-not-ready", **fields: Any) -> Finding:
+    words = {"summary": "Failing since 24 Nov 13:52 UTC; the value is of 24 Nov 12:55 UTC.", **fields}
+    return Finding(rule=rule, severity=Severity.CRITICAL, health=health, **words)
+
+
+def resource(
+    of: Cluster,
+    full_name: str = "payments/db",
+    health: Health = Health.HEALTHY,
+    now: datetime = NOW,
+    *,
+    kind: str = "ExternalSecret",
+    since: timedelta = 5 * DAY,
+    findings: tuple[Finding, ...] = (),
+    facts: dict[str, Any] | None = None,
+    counted: bool = True,
+    **fields: Any,
+) -> Resource:
+    """A resource in health since `since` ago, counted in the summary table."""
+    namespace, _, name = full_name.rpartition("/")
+    made = Resource.objects.create(
+        cluster=of,
+        kind=kind,
+        namespace=namespace,
+        name=name,
+        uid=f"uid-{next(numbers)}",
+        fingerprint=next(numbers),
+        created_at=now - 90 * DAY,
+        first_seen_at=now - 30 * DAY,
+        health=health,
+        since=now - since,
+        findings=msgspec.to_builtins(findings),
+        facts=facts or {},
+        **fields,
+    )
+    if counted:
+        recount(of)
+    return made
+
+
+def many(of: Cluster, number: int, health: Health = Health.HEALTHY, now: datetime = NOW, **fields: Any) -> None:
+    for _ in range(number):
+        resource(of, f"load/secret-{next(numbers):05}", health, now, counted=False, **fields)
+    recount(of)
+
+
+def recount(of: Cluster) -> None:
+    counts = Counter(Resource.objects.filter(cluster=of).values_list("kind", "health"))
+    HealthCount.objects.filter(cluster=of).delete()
+    HealthCount.objects.bulk_create(
+        HealthCount(cluster=of, kind=kind, health=health, count=number) for (kind, health), number in counts.items()
+    )
+
+
+def transition(
+    of: Resource, to: Health | None, at: datetime, *, before: Health | None = None, findings: tuple[Finding, ...] = ()
+) -> Transition:
+    return Transition.objects.create(
+        at=at,
+        cluster=of.cluster,
+        resource_id=of.pk,
+        kind=of.kind,
+        namespace=of.namespace,
+        name=of.name,
+        uid=of.uid,
+        from_health=before,
+        to_health=to,
+        findings=msgspec.to_builtins(findings),
+    )
+
+
+def reference(of: Resource, relation: str, kind: str, full_name: str) -> Reference:
+    namespace, _, name = full_name.rpartition("/")
+    return Reference.objects.create(
+        resource=of,
+        cluster=of.cluster,
+        relation=relation,
+        target_kind=kind,
+        target_namespace=namespace,
+        target_name=name,
+    )
+
+
+def event(of: Resource, reason: str, message: str, at: datetime, **fields: Any) -> Event:
+    return Event.objects.create(
+        cluster=of.cluster,
+        event_uid=f"event-{next(numbers)}",
+        fingerprint=next(numbers),
+        kind=of.kind,
+        namespace=of.namespace,
+        name=of.name,
+        type=fields.pop("type", "Warning"),
+        reason=reason,
+        message=message,
+        first_at=at,
+        last_at=at,
+        seen_at=at,
+        **fields,
+    )
+
+
+def collection(of: Cluster, started_at: datetime, result: str = "complete", **fields: Any) -> Collection:
+    return Collection.objects.create(
+        cluster=of, started_at=started_at, finished_at=started_at + timedelta(milliseconds=340), result=result, **fields
+    )

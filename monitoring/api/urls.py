@@ -1,0 +1,20 @@
+"""Everything below /api/."""
+
+from django.urls import path, re_path
+
+from monitoring.api import cluster_views, docs, views
+from monitoring.api.base import NoSuchEndpoint
+
+urlpatterns = [
+    path("schema/", docs.Schema.as_view(), name="api-schema"),
+    path("docs/", docs.Docs.as_view(), name="api-docs"),
+    path("v1/clusters/", cluster_views.ClusterList.as_view(), name="api-clusters"),
+    path("v1/clusters/<str:name>/", cluster_views.ClusterView.as_view(), name="api-cluster"),
+    path("v1/clusters/<str:name>/collect/", cluster_views.ClusterCollect.as_view(), name="api-collect"),
+    path("v1/resources/", views.ResourceList.as_view(), name="api-resources"),
+    path("v1/resources/<int:resource_id>/", views.ResourceDetail.as_view(), name="api-resource"),
+    path("v1/transitions/", views.TransitionList.as_view(), name="api-transitions"),
+    path("v1/collections/", views.CollectionList.as_view(), name="api-collections"),
+    # With a slash at its end, so that Django still sends /api/v1/clusters on to /api/v1/clusters/.
+    re_path(r"^(?P<path>(?:.*/)?)$", NoSuchEndpoint.as_view()),
+]

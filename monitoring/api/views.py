@@ -1,0 +1,65 @@
+"""What can be read of resources, transitions and collections. Filters and words are those of the pages."""
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from monitoring import filters, queries
+from monitoring.api.base import ApiView
+from monitoring.api.pagination import list_schema, page_response, paging
+from monitoring.api.serializers import (
+    CollectionSerializer,
+    ResourceDetailSerializer,
+    ResourceSerializer,
+    TransitionSerializer,
+)
+
+
+class ResourceList(ApiView):
+    """Resources, worst first.
+
+    `?cluster=prod-eu&kind=ExternalSecret&namespace=payments&name=db` finds exactly one, or none.
+    """
+
+    takes_parameters = True
+
+    @list_schema("Resource", ResourceSerializer, filters.RESOURCE_PARAMETERS)
+    def get(self, request: Request) -> Response:
+        now = timezone.now()
+        page = queries.resources(filters.parse_resources(request.query_params), now, **paging(request))
+        return page_response(request, page, ResourceSerializer, now)
+
+
+class ResourceDetail(ApiView):
+    """One resource with what it refers to and its newest Kubernetes Events."""
+
+    @extend_schema(operation_id="getResource", tags=["resources"], responses=ResourceDetailSerializer)
+    def get(self, request: Request, resource_id: int) -> Response:
+        found = queries.resource(resource_id, timezone.now()) if resource_id <= filters.MAX_ID else None
+        if found is None:
+            raise NotFound("There is no such resource.")
+        return Response(ResourceDetailSerializer(found).data)
+
+
+class TransitionList(ApiView):
+    """Changes of health, newest first. A transition outlives its resource."""
+
+    takes_parameters = True
+
+    @list_schema("Transition", TransitionSerializer, filters.TRANSITION_PARAMETERS)
+    def get(self, request: Request) -> Response:
+        page = queries.transitions(filters.parse_transitions(request.query_params), **paging(request))
+        return page_response(request, page, TransitionSerializer, timezone.now())
+
+
+class CollectionList(ApiView):
+    """Our attempts to read clusters, newest first."""
+
+    takes_parameters = True
+
+    @list_schema("Collection", CollectionSerializer, filters.COLLECTION_PARAMETERS)
+    def get(self, request: Request) -> Response:
+        page = queries.collections(filters.parse_collections(request.query_params), **paging(request))
+        return page_response(request, page, CollectionSerializer, timezone.now())

@@ -33,6 +33,8 @@ WHERE c.enabled AND NOT EXISTS (SELECT 1 FROM monitoring_lease l WHERE l.cluster
 ON CONFLICT DO NOTHING
 """
 
+# Of the slow ones at most one shard is out at a time: each holds a worker process for its whole deadline, and the
+# clusters that answer must always find another one free.
 # The next due moment is set when claiming, so that a slow collection does not shift the rhythm. The jitter only ever
 # shortens the interval (by up to a tenth): freshness stays within interval + one dispatch tick.
 CLAIM = """
@@ -43,11 +45,13 @@ FROM (
     SELECT l.cluster_id, l.failures, c.interval_seconds
     FROM monitoring_lease l JOIN clusters_cluster c ON c.id = l.cluster_id
     WHERE c.enabled AND l.due_at <= %(now)s AND (l.held_until IS NULL OR l.held_until <= %(now)s)
-    ORDER BY l.due_at LIMIT %(limit)s
+        AND (l.failures > 0) = %(slow)s
+    ORDER BY l.due_at LIMIT greatest(0, %(limit)s - CASE WHEN %(slow)s THEN (
+        SELECT count(*) FROM monitoring_lease held WHERE held.failures > 0 AND held.held_until > %(now)s) ELSE 0 END)
     FOR UPDATE OF l SKIP LOCKED
 ) due
 WHERE l.cluster_id = due.cluster_id
-RETURNING l.cluster_id, due.failures > 0
+RETURNING l.cluster_id
 """
 
 CLAIM_NAMED = """
@@ -69,12 +73,15 @@ WHERE cluster_id = %(cluster_id)s AND holder = %(holder)s
 
 
 def claim_due(now: datetime, holder: UUID, *, hold: timedelta, limit: int = 20 * SHARD_SIZE) -> list[Claim]:
-    """Claim every cluster that is due, oldest first, and sort them into shards of at most SHARD_SIZE."""
+    """Claim the clusters that are due, oldest first, and sort them into shards of at most SHARD_SIZE."""
+    claims: list[Claim] = []
     with connection.cursor() as cursor:
         cursor.execute(ADD_MISSING, {"now": now})
-        cursor.execute(CLAIM, {"now": now, "held_until": now + hold, "holder": holder, "limit": limit})
-        rows = cursor.fetchall()
-    return [claim for slow in (False, True) for claim in _shards([r[0] for r in rows if r[1] is slow], holder, slow)]
+        for slow, most in ((False, limit), (True, SHARD_SIZE)):
+            params = {"now": now, "held_until": now + hold, "holder": holder, "limit": most, "slow": slow}
+            cursor.execute(CLAIM, params)
+            claims += _shards([cluster_id for (cluster_id,) in cursor.fetchall()], holder, slow)
+    return claims
 
 
 def claim(cluster_ids: Sequence[int], now: datetime, holder: UUID, *, hold: timedelta) -> list[int]:

@@ -52,6 +52,19 @@ def test_shards_are_bounded_and_failed_clusters_wait_apart():
     assert set(claims[-1].cluster_ids) == slow
 
 
+@pytest.mark.django_db
+def test_at_most_one_shard_of_slow_clusters_is_out_at_a_time():
+    for number in range(leases.SHARD_SIZE + 5):
+        make_cluster(f"c{number}")
+    leases.claim_due(NOW, uuid4(), hold=timedelta(0))
+    Lease.objects.update(failures=1)
+    moment = NOW + timedelta(minutes=5)
+    assert len(claimed(leases.claim_due(moment, uuid4(), hold=HOLD))) == leases.SHARD_SIZE
+    assert leases.claim_due(moment, uuid4(), hold=HOLD) == []
+    Lease.objects.update(held_until=None)
+    assert len(claimed(leases.claim_due(moment, uuid4(), hold=HOLD))) == 5
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_dispatchers_at_once_share_the_clusters_between_them():
     ids = sorted(make_cluster(f"c{number}").pk for number in range(20))

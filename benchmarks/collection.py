@@ -71,7 +71,7 @@ def collect(cluster: Cluster) -> None:
 
 def read_only(cluster: Cluster) -> None:
     """What the collector does of it: bytes to observations, nothing changed."""
-    target = pipeline.target_of(cluster, known.cursors([cluster.pk])[cluster.pk])
+    target = pipeline.target_of(cluster, known.cursors([cluster.pk], datetime.now(UTC))[cluster.pk])
     (snapshot,) = collector.read_shard([target], allowed_networks=settings.DIAL_ALLOWED_NETWORKS)
     assert len(snapshot.kinds["ExternalSecret"].unchanged) == COUNT
 

@@ -4,7 +4,7 @@ import re
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from sys import byteorder
 from typing import Any
 
@@ -23,8 +23,12 @@ SELECT cluster_id, kind, string_agg(int8send(fingerprint), ''::bytea)
 FROM monitoring_resource WHERE cluster_id = ANY(%(cluster_ids)s) GROUP BY cluster_id, kind
 UNION ALL
 SELECT cluster_id, 'Event', string_agg(int8send(fingerprint), ''::bytea)
-FROM monitoring_event WHERE cluster_id = ANY(%(cluster_ids)s) GROUP BY cluster_id
+FROM monitoring_event WHERE cluster_id = ANY(%(cluster_ids)s) AND seen_at > %(events_from)s GROUP BY cluster_id
 """
+
+# We keep Events for weeks, an API server keeps them for an hour after their last change (--event-ttl): older ones can
+# not come again, and loading their fingerprints would cost more with every day.
+EVENTS_LIVE = timedelta(hours=6)
 
 VERSIONS = "SELECT cluster_id, kind, resource_version FROM monitoring_cursor WHERE cluster_id = ANY(%(cluster_ids)s)"
 
@@ -77,9 +81,9 @@ WHERE c.cluster_id = %(cluster_id)s
 OF_KIND = f"SELECT {ROW} FROM monitoring_resource r WHERE r.cluster_id = %(cluster_id)s AND r.kind = %(kind)s"  # noqa: S608
 
 
-def cursors(cluster_ids: Sequence[int]) -> dict[int, dict[str, ReadCursor]]:
+def cursors(cluster_ids: Sequence[int], now: datetime) -> dict[int, dict[str, ReadCursor]]:
     """By cluster and kind: where the next delta may start and which fingerprints are known. Two statements."""
-    params = {"cluster_ids": list(cluster_ids)}
+    params = {"cluster_ids": list(cluster_ids), "events_from": now - EVENTS_LIVE}
     found: dict[int, dict[str, ReadCursor]] = defaultdict(dict)
     with connection.cursor() as cursor:
         cursor.execute(FINGERPRINTS, params)

@@ -224,6 +224,7 @@ class Event(models.Model):
             # newest cause of a resource
             models.Index(fields=["cluster", "kind", "namespace", "name", "-last_at"], name="event_by_resource"),
             models.Index(fields=["seen_at"], name="event_seen"),  # prune
+            models.Index(fields=["cluster", "seen_at"], name="event_live"),  # which may come again
         ]
 
     def __str__(self) -> str:

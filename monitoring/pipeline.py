@@ -32,7 +32,7 @@ RECHECK_BATCH = 2_000  # verdicts of one cluster in one transaction: about 0.1 s
 def collect(cluster_ids: Sequence[int], holder: UUID, now: datetime) -> None:
     """Read these claimed clusters and record what changed. One cluster's failure is that cluster's outcome."""
     clusters = {c.pk: c for c in Cluster.objects.enabled().filter(pk__in=cluster_ids).select_related("credential")}
-    cursors = known.cursors(list(clusters))
+    cursors = known.cursors(list(clusters), now)
     targets: list[Target] = []
     for cluster in clusters.values():
         try:

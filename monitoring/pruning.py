@@ -13,10 +13,10 @@ DELETE FROM {table} WHERE ctid = ANY(ARRAY(
 """
 
 
-def prune(now: datetime) -> dict[str, int]:
+def prune(now: datetime, batch: int = BATCH) -> dict[str, int]:
     """Delete rows older than their retention; return how many by table. Safe to run again at any time."""
     return {
-        table: _delete(table, column, now - timedelta(days=days))
+        table: _delete(table, column, now - timedelta(days=days), batch)
         for table, column, days in (
             ("monitoring_collection", "started_at", settings.COLLECTION_RETENTION_DAYS),
             ("monitoring_event", "seen_at", settings.EVENT_RETENTION_DAYS),
@@ -25,12 +25,12 @@ def prune(now: datetime) -> dict[str, int]:
     }
 
 
-def _delete(table: str, column: str, before: datetime) -> int:
+def _delete(table: str, column: str, before: datetime, batch: int) -> int:
     sql = DELETE.format(table=table, column=column)  # names from the tuple above only
     total: int = 0
     with connection.cursor() as cursor:
         while True:
-            cursor.execute(sql, {"before": before, "batch": BATCH})
+            cursor.execute(sql, {"before": before, "batch": batch})
             total += cursor.rowcount
-            if cursor.rowcount < BATCH:
+            if cursor.rowcount < batch:
                 return total

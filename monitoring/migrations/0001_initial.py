@@ -190,6 +190,10 @@ class Migration(migrations.Migration):
             model_name='event',
             index=models.Index(fields=['seen_at'], name='event_seen'),
         ),
+        migrations.AddIndex(
+            model_name='event',
+            index=models.Index(fields=['cluster', 'seen_at'], name='event_live'),
+        ),
         migrations.AddConstraint(
             model_name='event',
             constraint=models.UniqueConstraint(fields=('cluster', 'event_uid'), name='event_unique'),

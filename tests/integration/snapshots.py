@@ -115,7 +115,7 @@ def complete(
 ) -> Snapshot:
     """A complete list of every kind among `observations` and `kinds`; what is already known counts as unchanged."""
     observations = list(observations)
-    cursors = known.cursors([cluster.pk]).get(cluster.pk, {})
+    cursors = known.cursors([cluster.pk], NOW).get(cluster.pk, {})
     results = {}
     for kind in {o.key.kind for o in observations} | set(kinds):
         before = cursors[kind].known if kind in cursors else frozenset()
@@ -138,7 +138,7 @@ def failed(cluster: Cluster, problem: Problem) -> Snapshot:
 
 def apply(cluster: Cluster, snapshot: Snapshot, now: datetime = NOW, holder: UUID | None = None) -> None:
     """Claim the cluster and take the snapshot through the pipeline, as a worker does."""
-    fingerprints = {kind: cursor.known for kind, cursor in known.cursors([cluster.pk]).get(cluster.pk, {}).items()}
+    fingerprints = {kind: cursor.known for kind, cursor in known.cursors([cluster.pk], NOW).get(cluster.pk, {}).items()}
     holder = holder or uuid4()
     assert leases.claim([cluster.pk], now, holder, hold=timedelta(minutes=1)) == [cluster.pk]
     pipeline.apply(cluster, snapshot, fingerprints, holder, now)

@@ -20,7 +20,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--control", required=True, metavar="URL", help="control address of `python -m demo`")
-        parser.add_argument("--step", type=int, default=60, metavar="MINUTES", help="distance of collections (60)")
+        parser.add_argument("--step", type=int, default=30, metavar="MINUTES", help="distance of collections (30)")
 
     def handle(self, *, control: str, step: int, **_: object) -> None:
         clock = ask(control, "GET", "/clock")

@@ -37,20 +37,22 @@ ON CONFLICT DO NOTHING
 # clusters that answer must always find another one free.
 # The next due moment is set when claiming, so that a slow collection does not shift the rhythm. The jitter only ever
 # shortens the interval (by up to a tenth): freshness stays within interval + one dispatch tick.
+# MATERIALIZED: as a subquery the planner may run the selection once per outer row, and each run finds other rows to
+# lock, so that more are claimed than the limit says (seen: 12 for a limit of 8).
 CLAIM = """
-UPDATE monitoring_lease l
-SET held_until = %(held_until)s, holder = %(holder)s,
-    due_at = %(now)s + make_interval(secs => due.interval_seconds * (1 - 0.1 * random()))
-FROM (
-    SELECT l.cluster_id, l.failures, c.interval_seconds
+WITH due AS MATERIALIZED (
+    SELECT l.cluster_id, c.interval_seconds
     FROM monitoring_lease l JOIN clusters_cluster c ON c.id = l.cluster_id
     WHERE c.enabled AND l.due_at <= %(now)s AND (l.held_until IS NULL OR l.held_until <= %(now)s)
         AND (l.failures > 0) = %(slow)s
     ORDER BY l.due_at LIMIT greatest(0, %(limit)s - CASE WHEN %(slow)s THEN (
         SELECT count(*) FROM monitoring_lease held WHERE held.failures > 0 AND held.held_until > %(now)s) ELSE 0 END)
     FOR UPDATE OF l SKIP LOCKED
-) due
-WHERE l.cluster_id = due.cluster_id
+)
+UPDATE monitoring_lease l
+SET held_until = %(held_until)s, holder = %(holder)s,
+    due_at = %(now)s + make_interval(secs => due.interval_seconds * (1 - 0.1 * random()))
+FROM due WHERE l.cluster_id = due.cluster_id
 RETURNING l.cluster_id
 """
 

@@ -104,6 +104,7 @@ class Reader:
             kinds={} if problem else collection.results,
             problem=problem,
             server_time=connection.server_time,
+            server_time_after=timedelta(seconds=max(0.0, connection.server_time_at - began)),
             server_version=collection.server_version,
             requests=connection.requests,
             bytes_read=connection.bytes_read,

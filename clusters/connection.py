@@ -9,6 +9,7 @@ import hashlib
 import socket
 import ssl
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -117,6 +118,7 @@ class Connection:
         self.bytes_read = 0
         self.answers = 0
         self.server_time: datetime | None = None
+        self.server_time_at = 0.0  # when it was told, by our monotonic clock
 
     async def get(
         self, path: str, params: Mapping[str, str] | None = None, accept: str = JSON, *, proxied: bool = False
@@ -173,6 +175,7 @@ class Connection:
         self.answers += 1
         try:
             self.server_time = parsedate_to_datetime(response.headers.get("Date", "")).astimezone(UTC)
+            self.server_time_at = time.monotonic()
         except (ValueError, OverflowError):
             return  # no clock in this answer; an earlier one may have had it
 

@@ -8,6 +8,7 @@ cluster, or a cluster whose address is changed, opens nothing.
 import base64
 import binascii
 import hashlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -15,6 +16,8 @@ from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
 
 from clusters.entries import ClusterEntry
+from clusters.models import Cluster
+from clusters.observations import ReadCursor, Target
 
 FORMAT = b"\x01"
 KEY_ID_BYTES = 8
@@ -90,6 +93,25 @@ def open_sealed(sealed: Sealed, private_key: str, *, api_url: str) -> Payload:
     if payload.api_url != api_url:
         raise OtherCluster("The stored credential belongs to another address. Register the cluster again.")
     return payload
+
+
+def open_target(cluster: Cluster, private_key: str, cursors: Mapping[str, ReadCursor], deadline: float) -> Target:
+    """What reading the cluster needs, its credential opened. Raises a CredentialError."""
+    credential = getattr(cluster, "credential", None)
+    if credential is None:
+        raise CredentialError("No credential is stored for this cluster. Register it again.")
+    payload = open_sealed(credential.sealed, private_key, api_url=cluster.api_url)
+    return Target(
+        cluster_id=cluster.pk,
+        name=cluster.name,
+        api_url=cluster.api_url,
+        ca_pem=cluster.ca_pem,
+        token=payload.token,
+        client_certificate=payload.client_certificate,
+        client_key=payload.client_key,
+        cursors=cursors,
+        deadline=deadline,
+    )
 
 
 def reseal(sealed: Sealed, old_private_key: str, new_public_key: str) -> bytes:

@@ -330,13 +330,14 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """What one collection of one cluster brought, in memory.
 
     `problem` is set when the cluster as a whole could not be read (then `kinds` is empty). `server_time` is the API
-    server's clock from the Date header of its last answer.
+    server's clock from the Date header of its last answer, which began `server_time_after` into the reading.
     """
 
     cluster_id: int
     kinds: Mapping[str, KindResult] = {}
     problem: Problem | None = None
     server_time: datetime | None = None
+    server_time_after: timedelta = timedelta(0)
     server_version: str = ""
     requests: int = 0
     bytes_read: int = 0

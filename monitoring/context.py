@@ -69,9 +69,10 @@ SELECT kind, namespace, name, created_at, facts FROM monitoring_resource
 WHERE cluster_id = %(cluster_id)s AND kind = ANY(%(kinds)s)
 """
 
+# A kind that failed to be read this time is still known while its last complete reading is fresh.
 READABLE = """
 SELECT kind FROM monitoring_cursor
-WHERE cluster_id = %(cluster_id)s AND outcome IN ('complete', 'delta') AND read_at >= %(fresh_from)s
+WHERE cluster_id = %(cluster_id)s AND outcome IN ('complete', 'delta', 'failed') AND read_at >= %(fresh_from)s
 """
 
 
@@ -107,10 +108,15 @@ class Overlay:
         self.now = now
 
     def cluster_context(self) -> ClusterContext:
-        """What is known of the cluster as a whole. Two statements. Its cursors must be recorded already."""
+        """What is known of the cluster as a whole. Two statements. Its cursors must be recorded already.
+
+        Rows of a kind that cannot be read any more tell nothing: findings must not outlive our knowledge.
+        """
+        fresh_from = self.now - self.cluster.freshness_limit
+        readable = frozenset(kind for (kind,) in self._fetch(READABLE, {"fresh_from": fresh_from}))
         found: dict[ResourceKey, Workload] = {}
-        params = {"kinds": list(SUPPORTING_KINDS), "fresh_from": self.now - self.cluster.freshness_limit}
-        for kind, namespace, name, created_at, facts in self._fetch(SUPPORTING, params):
+        kinds = [kind for kind in SUPPORTING_KINDS if kind in readable]
+        for kind, namespace, name, created_at, facts in self._fetch(SUPPORTING, {"kinds": kinds}):
             key = ResourceKey(kind, namespace, name)
             found[key] = Workload(key=key, facts=facts_from_json(kind, decoded(facts)), created_at=created_at)
         for key, news in self.news.items():
@@ -122,7 +128,7 @@ class Overlay:
                 supporting[key.kind].append(workload)
         return ClusterContext(
             poll_interval=timedelta(seconds=self.cluster.interval_seconds),
-            readable=frozenset(kind for (kind,) in self._fetch(READABLE, params)),
+            readable=readable,
             supporting={kind: tuple(workloads) for kind, workloads in supporting.items()},
         )
 

@@ -1,6 +1,6 @@
 """Judge what changed and what depends on it, for one cluster: observations and rows in, entries to record out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -12,6 +12,7 @@ from clusters.observations import (
     MountFacts,
     Observation,
     ResourceKey,
+    Snapshot,
     facts_from_json,
 )
 from monitoring import known, rules
@@ -22,8 +23,15 @@ from monitoring.recorder import Entry, finding_to_json
 from monitoring.rotation import with_change_times
 from monitoring.rules.base import ClusterContext, Verdict
 
-# What others refer to: a change of one of these changes the verdict of its dependents.
-REFERRED_KINDS = {"SecretStore", "ClusterSecretStore", "SecretProviderClass", "CSINode"}
+# What others refer to, and who does: a change of one of these changes the verdict of its dependents, and whether its
+# kind can be read at all that of every resource of the referring kinds.
+_REFRESHED, _MOUNTS = ("ExternalSecret", "PushSecret"), ("SecretProviderClassPodStatus",)
+REFERRING_KINDS = {
+    "SecretStore": _REFRESHED,
+    "ClusterSecretStore": _REFRESHED,
+    "SecretProviderClass": _MOUNTS,
+    "CSINode": _MOUNTS,
+}
 
 # A change of an operator itself (rotation switched on, a controller back) concerns all that it works on.
 OPERATED_KINDS = {
@@ -36,7 +44,9 @@ CHILD_KINDS = {"ExternalSecret", "PushSecret"}
 
 HEALTHY = Verdict(health=Health.HEALTHY)
 
-SAME_CLOCK = timedelta(seconds=3)  # the Date header has whole seconds, and an answer takes its time
+# The Date header has whole seconds, and an answer takes its time.
+SAME_CLOCK = timedelta(seconds=3)
+SAME_OFFSET = timedelta(seconds=1.5)
 
 
 class Clock(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,19 +63,32 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True):
         return moment - self.offset if moment else None
 
 
-def clock(now: datetime, server_time: datetime | None, duration: timedelta) -> Clock:
-    """The clock of a snapshot that began at `now`, from the Date header of its last answer."""
-    offset = server_time - (now + duration) if server_time else timedelta(0)
-    return Clock(now=now, offset=offset if abs(offset) > SAME_CLOCK else timedelta(0))
+def clock_offset(snapshot: Snapshot, started_at: datetime, before: timedelta) -> timedelta:
+    """The API server's clock minus ours, from the Date header of its last answer.
+
+    Below 3 s it counts as none; within 1.5 s of what was known `before` it stays, so that it does not jitter.
+    """
+    if snapshot.server_time is None:
+        return before
+    offset = snapshot.server_time - (started_at + snapshot.server_time_after)
+    if abs(offset) <= SAME_CLOCK:
+        return timedelta(0)
+    return before if abs(offset - before) <= SAME_OFFSET else offset
 
 
-def judge_changes(cluster: Cluster, changes: Changes, events: Sequence[EventNote], clock: Clock) -> list[Entry]:
-    """Entries for everything observed, and for dependents whose verdict became another one."""
+def judge_changes(
+    cluster: Cluster, changes: Changes, events: Sequence[EventNote], turned: frozenset[str], clock: Clock
+) -> list[Entry]:
+    """Entries for everything observed, and for dependents whose verdict became another one.
+
+    `turned` are kinds that became readable or ceased to be.
+    """
     observed = [_with_history(o, changes.known.get(o.key)) for o in changes.observed]
     gone = {row.key for row in changes.removed}
-    again = _rows_to_judge_again(cluster.pk, observed, gone, events)
+    again = _rows_to_judge_again(cluster.pk, observed, changes.removed, events, turned)
     recreated = {o.key for o in changes.recreated}
-    rows = {row.key: row for row in again} | {k: row for k, row in changes.known.items() if k not in recreated}
+    known_rows = {row.key: row for row in again} | dict(changes.known)
+    rows = {key: row for key, row in known_rows.items() if key not in recreated}
     return _entries(Overlay(cluster, observed, gone, clock.now), observed, rows, recreated, clock)
 
 
@@ -93,7 +116,8 @@ def _entries(
     _judge([o for o in subjects if o.key.kind not in PARENT_KINDS], overlay, shared, verdicts, clock)
     parents = {o.key: o for o in subjects if o.key.kind in PARENT_KINDS}
     for row in _parents(overlay, verdicts, observed):
-        rows.setdefault(row.key, row)
+        if row.key not in recreated:
+            rows.setdefault(row.key, row)
         parents.setdefault(row.key, _observation(row))
     _judge(list(parents.values()), overlay, shared, verdicts, clock)
     everything = {o.key: o for o in subjects} | parents
@@ -118,22 +142,37 @@ def _judge(
 
 
 def _rows_to_judge_again(
-    cluster_id: int, observed: Sequence[Observation], gone: set[ResourceKey], events: Sequence[EventNote]
+    cluster_id: int,
+    observed: Sequence[Observation],
+    removed: Sequence[Known],
+    events: Sequence[EventNote],
+    turned: frozenset[str],
 ) -> list[Known]:
     """Rows that did not change themselves, but something that they are judged by did."""
-    touched = {o.key for o in observed} | gone
-    referred = {key for key in touched if key.kind in REFERRED_KINDS}
-    referred |= {class_key(o.key, o.facts) for o in observed if isinstance(o.facts, MountFacts)}
+    touched = {o.key for o in observed} | {row.key for row in removed}
+    referred = {key for key in touched if key.kind in REFERRING_KINDS}
+    referred |= {class_key(key, facts) for key, facts in _mounts(observed, removed)}
     referred |= {event.involved for event in events if event.involved.kind == "Pod"}
     rows = known.dependents(cluster_id, referred)
     rows += known.rows(cluster_id, {event.involved for event in events}, {}).values()
-    for kind in {OPERATED_KINDS[key.kind] for key in touched if key.kind in OPERATED_KINDS}:
-        rows += known.of_kind(cluster_id, kind)
-    return rows
+    kinds = {OPERATED_KINDS[key.kind] for key in touched if key.kind in OPERATED_KINDS}
+    kinds |= {OPERATED_KINDS[kind] for kind in turned if kind in OPERATED_KINDS}
+    kinds |= {referring for kind in turned for referring in REFERRING_KINDS.get(kind, ())}
+    return rows + (known.of_kinds(cluster_id, kinds) if kinds else [])
+
+
+def _mounts(observed: Sequence[Observation], removed: Sequence[Known]) -> Iterator[tuple[ResourceKey, MountFacts]]:
+    """Mounts that changed or went away: their siblings are compared with them."""
+    for observation in observed:
+        if isinstance(observation.facts, MountFacts):
+            yield observation.key, observation.facts
+    for row in removed:
+        if isinstance(facts := facts_from_json(row.key.kind, row.facts), MountFacts):
+            yield row.key, facts
 
 
 def _parents(overlay: Overlay, verdicts: dict[ResourceKey, Verdict], observed: Sequence[Observation]) -> list[Known]:
-    children = [key for key in verdicts if key.kind in CHILD_KINDS]
+    children = [key for key in (*verdicts, *overlay.removed) if key.kind in CHILD_KINDS]
     named = {key for o in observed for key in parent_keys(o)}
     rows = known.parents(overlay.cluster.pk, children)
     rows += known.rows(overlay.cluster.pk, named, {}).values()
@@ -166,6 +205,7 @@ def _entry(observation: Observation, verdict: Verdict, row: Known | None, clock:
         since=_since(verdict, row, clock),
         first_seen_at=row.first_seen_at if row else clock.now,
         recheck_at=clock.ours(verdict.recheck_at),
+        due_at=clock.ours(verdict.due_at),
         recreated=recreated,
     )
 
@@ -187,5 +227,5 @@ def _differs(verdict: Verdict, row: Known, clock: Clock) -> bool:
         verdict.health != row.health
         or [finding_to_json(finding) for finding in verdict.findings] != row.findings
         or clock.ours(verdict.recheck_at) != row.recheck_at
-        or verdict.due_at != row.due_at
+        or clock.ours(verdict.due_at) != row.due_at
     )

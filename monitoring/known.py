@@ -1,4 +1,4 @@
-"""What we know before a collection: credentials opened, cursors and fingerprints of a shard, rows that may change."""
+"""What we know before a collection: cursors and fingerprints of a shard, and rows that may change."""
 
 import re
 from array import array
@@ -78,12 +78,14 @@ JOIN monitoring_resource r ON (r.cluster_id, r.kind, r.namespace, r.name)
 WHERE c.cluster_id = %(cluster_id)s
 """  # noqa: S608
 
-OF_KIND = f"SELECT {ROW} FROM monitoring_resource r WHERE r.cluster_id = %(cluster_id)s AND r.kind = %(kind)s"  # noqa: S608
+OF_KINDS = f"""
+SELECT {ROW} FROM monitoring_resource r WHERE r.cluster_id = %(cluster_id)s AND r.kind = ANY(%(kinds)s)
+"""  # noqa: S608
 
 
 def cursors(cluster_ids: Sequence[int], now: datetime) -> dict[int, dict[str, ReadCursor]]:
     """By cluster and kind: where the next delta may start and which fingerprints are known. Two statements."""
-    params = {"cluster_ids": list(cluster_ids), "events_from": now - EVENTS_LIVE}
+    params: dict[str, Any] = {"cluster_ids": list(cluster_ids), "events_from": now - EVENTS_LIVE}
     found: dict[int, dict[str, ReadCursor]] = defaultdict(dict)
     with connection.cursor() as cursor:
         cursor.execute(FINGERPRINTS, params)
@@ -139,8 +141,9 @@ def parents(cluster_id: int, children: Iterable[ResourceKey]) -> list[Known]:
     return _fetch_keys(PARENTS, cluster_id, children)
 
 
-def of_kind(cluster_id: int, kind: str) -> list[Known]:
-    return _fetch(OF_KIND, cluster_id, kind=kind)
+def of_kinds(cluster_id: int, kinds: Iterable[str]) -> list[Known]:
+    """All rows of these kinds."""
+    return _fetch(OF_KINDS, cluster_id, kinds=list(kinds))
 
 
 def _fetch_keys(sql: str, cluster_id: int, keys: Iterable[ResourceKey]) -> list[Known]:

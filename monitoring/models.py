@@ -1,7 +1,7 @@
 """What machines write: what we know of each cluster, how we know it, and what changed.
 
-Writers: `recorder` writes Resource, Reference, Event, Transition, HealthCount and Cursor; `pipeline` writes Lease,
-Collection and ClusterState. Everything else only reads, through `queries`.
+Writers: `recorder` writes Resource, Reference, Event, Transition, HealthCount and Cursor; `outcomes` writes Collection
+and ClusterState; `leases` writes Lease (the API makes one due at once). Everything else reads, through `queries`.
 """
 
 from django.contrib.postgres.indexes import GinIndex
@@ -17,15 +17,18 @@ HEALTH_CHOICES = [(int(health), health.word) for health in Health]
 class Lease(models.Model):
     """When a cluster is due next, and who reads it now. Claimed by a counted UPDATE with SKIP LOCKED.
 
-    `held_until` in the past means the holder died: the lease runs out by itself. `failures` counts collections in a
-    row that could not read the cluster; it moves the cluster to the slow queue and stretches its interval.
+    `held_until` in the past means the holder died: the lease runs out by itself. `claimed_at` is the newest claim.
+    `failures` counts collections in a row that could not read the cluster and stretches its interval; `slow` is set
+    while it uses up its deadline or does not answer, so that it waits in a queue of its own.
     """
 
     cluster = models.OneToOneField(Cluster, on_delete=models.CASCADE, primary_key=True, related_name="lease")
     due_at = models.DateTimeField()
     held_until = models.DateTimeField(null=True)
     holder = models.UUIDField(null=True)
+    claimed_at = models.DateTimeField(null=True)
     failures = models.PositiveIntegerField(default=0)
+    slow = models.BooleanField(default=False)
 
     class Meta:
         # dispatch_due: WHERE due_at <= now ORDER BY due_at LIMIT n FOR UPDATE SKIP LOCKED

@@ -2,12 +2,11 @@
 
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.db import connection
 
 from clusters.models import Cluster
-from clusters.observations import Outcome, Snapshot
+from clusters.observations import Failure, Outcome, Snapshot
 from monitoring import leases
 from monitoring.diff import Changes
 from monitoring.known import as_json
@@ -38,8 +37,6 @@ UPDATE monitoring_clusterstate SET health = %(health)s, findings = %(findings)s:
 WHERE cluster_id = %(cluster_id)s
 """
 
-FAILURES = "SELECT failures FROM monitoring_lease WHERE cluster_id = %s"
-
 KNOWN_OUTCOMES = (Outcome.COMPLETE, Outcome.DELTA, Outcome.NOT_INSTALLED)
 
 
@@ -54,7 +51,7 @@ def result_of(snapshot: Snapshot) -> str:
     return Collection.Result.PARTIAL if failed else Collection.Result.COMPLETE
 
 
-def begin(cluster: Cluster, snapshot: Snapshot, changes: Changes, now: datetime) -> int:
+def begin(cluster: Cluster, snapshot: Snapshot, changes: Changes, started_at: datetime) -> int:
     """Insert the collection's row, all but its transitions and apply time; return its id."""
     unread = {
         result.kind: {"outcome": result.outcome, "message": result.problem.message if result.problem else ""}
@@ -63,8 +60,8 @@ def begin(cluster: Cluster, snapshot: Snapshot, changes: Changes, now: datetime)
     }
     return Collection.objects.create(
         cluster=cluster,
-        started_at=now,
-        finished_at=now + snapshot.duration,
+        started_at=started_at,
+        finished_at=started_at + snapshot.duration,
         result=result_of(snapshot),
         failure=snapshot.problem.failure if snapshot.problem else "",
         message=snapshot.problem.message[:500] if snapshot.problem else "",
@@ -85,8 +82,8 @@ def end(collection_id: int, *, transitions: int, apply_time: timedelta, finished
     )
 
 
-def remember(cluster: Cluster, snapshot: Snapshot, offset: timedelta, now: datetime) -> None:
-    """Record what this collection taught us about the cluster as a whole."""
+def remember(cluster: Cluster, snapshot: Snapshot, offset: timedelta, started_at: datetime) -> None:
+    """Record what this collection, begun at `started_at`, taught us about the cluster as a whole."""
     result = result_of(snapshot)
     failed = result == Collection.Result.FAILED
     params: dict[str, Any] = {
@@ -94,10 +91,10 @@ def remember(cluster: Cluster, snapshot: Snapshot, offset: timedelta, now: datet
         "result": result,
         "failure": snapshot.problem.failure if snapshot.problem else "",
         "message": snapshot.problem.message[:500] if snapshot.problem else "",
-        "now": now,
-        "answered_at": None if failed else now,
-        "complete_at": now if result == Collection.Result.COMPLETE else None,
-        "failing_since": now if failed else None,
+        "now": started_at,
+        "answered_at": None if failed else started_at,
+        "complete_at": started_at if result == Collection.Result.COMPLETE else None,
+        "failing_since": started_at if failed else None,
         "server_version": snapshot.server_version[:80],
         "clock_offset_ms": max(-(2**31), min(2**31 - 1, offset // timedelta(milliseconds=1))),
     }
@@ -118,13 +115,12 @@ def remember_verdict(cluster_id: int, verdict: Verdict, recheck_at: datetime | N
         cursor.execute(JUDGED, params)
 
 
-def release(cluster: Cluster, snapshot: Snapshot, holder: UUID, now: datetime) -> None:
-    """Give the lease back; a cluster that failed comes again later and later, in the slow queue."""
-    failures = 0
-    if snapshot.problem:
-        with connection.cursor() as cursor:
-            cursor.execute(FAILURES, [cluster.pk])
-            failures = 1 + cursor.fetchone()[0]
-    retry_after = snapshot.problem.retry_after if snapshot.problem else None
-    retry_at = leases.retry_at(now + snapshot.duration, cluster.interval, failures, retry_after)
-    leases.give_back(cluster.pk, holder, failures=failures, retry_at=retry_at)
+def release(cluster: Cluster, snapshot: Snapshot, held: leases.Held, now: datetime) -> None:
+    """Give the lease back. A cluster that failed comes again later and later; one that took its whole deadline is slow."""
+    problems = [snapshot.problem, *(result.problem for result in snapshot.kinds.values())]
+    failures = held.failures + 1 if snapshot.problem else 0
+    slow = failures > 0 or any(problem.failure == Failure.TIMEOUT for problem in problems if problem)
+    retry_after = max((problem.retry_after or 0 for problem in problems if problem), default=0)
+    retry_at = leases.retry_at(now, cluster.interval, failures, retry_after)
+    assert held.holder is not None
+    leases.give_back(cluster.pk, held.holder, failures=failures, slow=slow, retry_at=retry_at)

@@ -5,7 +5,7 @@ is then applied as it arrives, in one short transaction per cluster that holds t
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import DatabaseError, transaction
 
 from clusters import collector
-from clusters.credentials import CredentialError, open_sealed
+from clusters.credentials import CredentialError, open_target
 from clusters.kinds import JUDGED_KINDS, SUPPORTING_KINDS
 from clusters.models import Cluster
 from clusters.observations import EventNote, Failure, Problem, ReadCursor, Snapshot, Target
@@ -29,8 +29,30 @@ Fingerprints = Mapping[str, frozenset[int]]  # by kind
 RECHECK_BATCH = 2_000  # verdicts of one cluster in one transaction: about 0.1 s
 
 
+class Watch:
+    """The time of one collection: when it `began`, and what time it is `now`, later by what has passed since.
+
+    A shard takes seconds to be read and applied, while secrets are judged again by the clock: with one frozen moment
+    a transition would be told with a time before that of an earlier one.
+    """
+
+    def __init__(self, began: datetime, tick: Callable[[], float] = time.monotonic) -> None:
+        self.began = began
+        self._tick = tick
+        self._start = tick()
+
+    @property
+    def passed(self) -> timedelta:
+        return timedelta(seconds=self._tick() - self._start)
+
+    @property
+    def now(self) -> datetime:
+        return self.began + self.passed
+
+
 def collect(cluster_ids: Sequence[int], holder: UUID, now: datetime) -> None:
     """Read these claimed clusters and record what changed. One cluster's failure is that cluster's outcome."""
+    watch = Watch(now)
     clusters = {c.pk: c for c in Cluster.objects.enabled().filter(pk__in=cluster_ids).select_related("credential")}
     cursors = known.cursors(list(clusters), now)
     targets: list[Target] = []
@@ -39,65 +61,51 @@ def collect(cluster_ids: Sequence[int], holder: UUID, now: datetime) -> None:
             targets.append(target_of(cluster, cursors.get(cluster.pk, {})))
         except CredentialError as error:
             problem = Problem(failure=Failure.CREDENTIAL, message=str(error))
-            apply(cluster, Snapshot(cluster_id=cluster.pk, problem=problem), {}, holder, now)
+            apply(cluster, Snapshot(cluster_id=cluster.pk, problem=problem), {}, holder, watch)
     for snapshot in collector.read_shard(targets, allowed_networks=settings.DIAL_ALLOWED_NETWORKS):
         fingerprints = {kind: cursor.known for kind, cursor in cursors.get(snapshot.cluster_id, {}).items()}
-        apply(clusters[snapshot.cluster_id], snapshot, fingerprints, holder, now)
+        apply(clusters[snapshot.cluster_id], snapshot, fingerprints, holder, watch)
 
 
 def target_of(cluster: Cluster, cursors: Mapping[str, ReadCursor]) -> Target:
     """What the collector needs to read this cluster, its credential opened. Raises CredentialError."""
-    credential = getattr(cluster, "credential", None)
-    if credential is None:
-        raise CredentialError("No credential is stored for this cluster. Register it again.")
-    payload = open_sealed(credential.sealed, settings.CREDENTIAL_PRIVATE_KEY, api_url=cluster.api_url)
-    return Target(
-        cluster_id=cluster.pk,
-        name=cluster.name,
-        api_url=cluster.api_url,
-        ca_pem=cluster.ca_pem,
-        token=payload.token,
-        client_certificate=payload.client_certificate,
-        client_key=payload.client_key,
-        cursors=cursors,
-        deadline=settings.COLLECTION_DEADLINE,
-    )
+    return open_target(cluster, settings.CREDENTIAL_PRIVATE_KEY, cursors, settings.COLLECTION_DEADLINE)
 
 
-def apply(cluster: Cluster, snapshot: Snapshot, fingerprints: Fingerprints, holder: UUID, now: datetime) -> None:
+def apply(cluster: Cluster, snapshot: Snapshot, fingerprints: Fingerprints, holder: UUID, watch: Watch) -> None:
     """Apply one cluster's snapshot. Whatever goes wrong is this cluster's outcome and never leaves the shard.
 
     A snapshot that cannot be applied (Postgres refuses a text, a rule's surroundings have a bug) leaves nothing behind
     but a failed collection; if not even that can be written, the lease runs out by itself.
     """
     try:
-        _apply(cluster, snapshot, fingerprints, holder, now)
+        _apply(cluster, snapshot, fingerprints, holder, watch)
     except Exception as error:
         log.exception("snapshot could not be recorded", cluster=cluster.name)
         message = f"What was read could not be recorded ({type(error).__name__})."
         problem = Problem(failure=Failure.BAD_ANSWER, message=message)
         try:
-            _apply(cluster, Snapshot(cluster_id=cluster.pk, problem=problem), {}, holder, now)
+            _apply(cluster, Snapshot(cluster_id=cluster.pk, problem=problem), {}, holder, watch)
         except DatabaseError:
             log.exception("failed collection could not be recorded", cluster=cluster.name)
 
 
 @transaction.atomic
-def _apply(cluster: Cluster, snapshot: Snapshot, fingerprints: Fingerprints, holder: UUID, now: datetime) -> None:
-    started = time.monotonic()
-    if leases.lock(cluster.pk) != holder:
-        log.warning("lease was lost, snapshot dropped", cluster=cluster.name)
+def _apply(cluster: Cluster, snapshot: Snapshot, fingerprints: Fingerprints, holder: UUID, watch: Watch) -> None:
+    held = leases.lock(cluster.pk)
+    if held is None or held.holder != holder or held.api_url != cluster.api_url:
+        log.warning("cluster was removed, moved or claimed by another worker: snapshot dropped", cluster=cluster.name)
         return
-    clock = judging.clock(now, snapshot.server_time, snapshot.duration)
+    locked_after = watch.passed
+    offset = judging.clock_offset(snapshot, watch.began, held.clock_offset)
+    clock = judging.Clock(now=watch.now, offset=offset)
     changes = compare(cluster, snapshot, fingerprints)
-    collection_id = outcomes.begin(cluster, snapshot, changes, now)
-    outcomes.remember(cluster, snapshot, clock.offset, now)
-    recorder.advance(cluster.pk, list(snapshot.kinds.values()), now)
-    transitions = judge_and_record(cluster, changes, events_of(snapshot), clock, collection_id)
-    apply_time = timedelta(seconds=time.monotonic() - started)
-    finished_at = now + snapshot.duration + apply_time
-    outcomes.end(collection_id, transitions=transitions, apply_time=apply_time, finished_at=finished_at)
-    outcomes.release(cluster, snapshot, holder, now)
+    collection_id = outcomes.begin(cluster, snapshot, changes, watch.began)
+    outcomes.remember(cluster, snapshot, offset, watch.began)
+    turned = recorder.advance(cluster.pk, list(snapshot.kinds.values()), watch.began)
+    transitions = judge_and_record(cluster, changes, events_of(snapshot), turned, clock, collection_id)
+    outcomes.end(collection_id, transitions=transitions, apply_time=watch.passed - locked_after, finished_at=watch.now)
+    outcomes.release(cluster, snapshot, held, watch.now)
 
 
 def events_of(snapshot: Snapshot) -> tuple[EventNote, ...]:
@@ -115,13 +123,18 @@ def compare(cluster: Cluster, snapshot: Snapshot, fingerprints: Fingerprints) ->
 
 
 def judge_and_record(
-    cluster: Cluster, changes: Changes, events: Sequence[EventNote], clock: judging.Clock, collection_id: int
+    cluster: Cluster,
+    changes: Changes,
+    events: Sequence[EventNote],
+    turned: frozenset[str],
+    clock: judging.Clock,
+    collection_id: int,
 ) -> int:
     """Judge what changed and what depends on it, then record all of it; return the number of transitions."""
-    if not (changes.observed or changes.removed or events):
+    if not (changes.keys or events or turned):
         return 0
     recorder.note_events(cluster.pk, events, clock.now)
-    entries = judging.judge_changes(cluster, changes, events, clock)
+    entries = judging.judge_changes(cluster, changes, events, turned, clock)
     transitions = recorder.record(
         cluster.pk,
         entries,
@@ -131,7 +144,7 @@ def judge_and_record(
         judged_kinds=JUDGED_KINDS,
     )
     recorder.refer(cluster.pk, changes.observed)
-    if any(key.kind in SUPPORTING_KINDS for key in changes.keys):
+    if turned.union(key.kind for key in changes.keys).intersection(SUPPORTING_KINDS):
         judge_cluster(cluster, clock)
     return transitions
 
@@ -148,23 +161,27 @@ def recheck_due(now: datetime) -> int:
     """
     due = known.clusters_to_recheck(now)
     states = ClusterState.objects.filter(cluster_id__in=due, cluster__enabled=True).select_related("cluster")
-    transitions = 0
+    watch, transitions = Watch(now), 0
     for state in states:
         try:
-            transitions += _recheck(state, now)
+            transitions += _recheck(state, watch)
         except Exception:  # one cluster's rows must not keep the others from being judged
             log.exception("could not judge again", cluster=state.cluster.name)
     return transitions
 
 
 @transaction.atomic
-def _recheck(state: ClusterState, now: datetime) -> int:
+def _recheck(state: ClusterState, watch: Watch) -> int:
     cluster = state.cluster
-    leases.lock(cluster.pk)
-    clock = judging.Clock(now=now, offset=timedelta(milliseconds=state.clock_offset_ms))
-    if state.recheck_at and state.recheck_at <= now:
+    held = leases.lock(cluster.pk)
+    if held is None:
+        return 0
+    now = watch.now
+    clock = judging.Clock(now=now, offset=held.clock_offset)
+    fresh_from = now - cluster.freshness_limit
+    if state.recheck_at and state.recheck_at <= now and state.answered_at and state.answered_at >= fresh_from:
         judge_cluster(cluster, clock)
-    rows = known.due(cluster.pk, now, fresh_from=now - cluster.freshness_limit, limit=RECHECK_BATCH)
+    rows = known.due(cluster.pk, now, fresh_from=fresh_from, limit=RECHECK_BATCH)
     if not rows:
         return 0
     entries = judging.judge_again(cluster, rows, clock)

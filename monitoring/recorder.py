@@ -19,13 +19,14 @@ from monitoring.rules.base import Finding, Verdict
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A resource to write with its verdict. `since` is when its present health began, `first_seen_at` ours."""
+    """A resource to write with its verdict. All moments are by our clock; the verdict's are by the cluster's."""
 
     observation: Observation
     verdict: Verdict
     since: datetime
     first_seen_at: datetime
     recheck_at: datetime | None
+    due_at: datetime | None
     recreated: bool = False
 
 
@@ -113,7 +114,7 @@ SELECT DISTINCT %(cluster_id)s::bigint, resource_id, relation, target_kind, targ
 ON CONFLICT DO NOTHING
 """
 
-# Only a newer occurrence replaces what is known: the same Event comes with a growing count and another last_at.
+# The same Event comes again with a growing count and another last_at; an older occurrence replaces nothing.
 NOTE_EVENTS = """
 INSERT INTO monitoring_event (
     cluster_id, event_uid, fingerprint, kind, namespace, name, involved_uid, type, reason, message, component,
@@ -126,6 +127,7 @@ FROM json_to_recordset(%(events)s) AS e(
 ON CONFLICT (cluster_id, event_uid) DO UPDATE SET
     fingerprint = excluded.fingerprint, message = excluded.message, last_at = excluded.last_at,
     count = excluded.count, seen_at = excluded.seen_at
+WHERE monitoring_event.last_at IS NULL OR excluded.last_at >= monitoring_event.last_at
 """
 
 # `since` moves only with the outcome; `read_at` and `resource_version` only when the kind was read to its end.
@@ -142,6 +144,7 @@ ON CONFLICT (cluster_id, kind) DO UPDATE SET
     resource_version = CASE WHEN excluded.read_at IS NULL THEN c.resource_version ELSE excluded.resource_version END,
     read_at = coalesce(excluded.read_at, c.read_at), attempted_at = excluded.attempted_at,
     since = CASE WHEN c.outcome = excluded.outcome THEN c.since ELSE excluded.since END
+RETURNING c.kind, c.since = %(now)s
 """
 
 
@@ -186,7 +189,7 @@ def _row(entry: Entry) -> dict[str, object]:
         "findings": [finding_to_json(finding) for finding in verdict.findings],
         "facts": facts_to_json(facts),
         "refreshed_at": refreshed_at(facts),
-        "due_at": verdict.due_at,
+        "due_at": entry.due_at,
         "recheck_at": entry.recheck_at,
         "controller_at": verdict.since,
         "recreated": entry.recreated,
@@ -229,8 +232,12 @@ def note_events(cluster_id: int, events: Sequence[EventNote], now: datetime) -> 
         _execute(NOTE_EVENTS, cluster_id, events=as_json(rows), now=now)
 
 
-def advance(cluster_id: int, results: Sequence[KindResult], now: datetime) -> None:
-    """Record per kind how reading it ended and, where it was read to its end, that it is known as of `now`."""
+def advance(cluster_id: int, results: Sequence[KindResult], started_at: datetime) -> frozenset[str]:
+    """Record per kind how reading it ended and, where it was read to its end, that it is known as of `started_at`.
+
+    Return the kinds whose outcome is another one than before, failures of one reading apart: what was judged with
+    them, or without, may change.
+    """
     rows = [
         {
             "kind": result.kind,
@@ -243,8 +250,12 @@ def advance(cluster_id: int, results: Sequence[KindResult], now: datetime) -> No
         }
         for result in results
     ]
-    if rows:
-        _execute(ADVANCE, cluster_id, results=as_json(rows), now=now)
+    if not rows:
+        return frozenset()
+    with connection.cursor() as cursor:
+        cursor.execute(ADVANCE, {"cluster_id": cluster_id, "results": as_json(rows), "now": started_at})
+        turned = {kind for kind, turned in cursor.fetchall() if turned}
+    return frozenset(turned - {result.kind for result in results if result.outcome == Outcome.FAILED})
 
 
 def _execute(sql: str, cluster_id: int, **params: Any) -> None:

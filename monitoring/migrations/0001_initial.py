@@ -112,7 +112,9 @@ class Migration(migrations.Migration):
                 ('due_at', models.DateTimeField()),
                 ('held_until', models.DateTimeField(null=True)),
                 ('holder', models.UUIDField(null=True)),
+                ('claimed_at', models.DateTimeField(null=True)),
                 ('failures', models.PositiveIntegerField(default=0)),
+                ('slow', models.BooleanField(default=False)),
             ],
             options={
                 'indexes': [models.Index(fields=['due_at'], name='lease_due')],

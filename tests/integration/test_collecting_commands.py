@@ -3,6 +3,7 @@
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -19,7 +20,7 @@ from tests.integration.whole_way import register
 pytestmark = pytest.mark.django_db
 
 
-def run(*arguments: str, **options: object) -> str:
+def run(*arguments: str, **options: Any) -> str:
     out = StringIO()
     call_command(*arguments, stdout=out, **options)
     return out.getvalue()

@@ -33,6 +33,7 @@ from tests.integration.snapshots import (
     make_cluster,
     mount,
     secret_store,
+    stopped,
 )
 
 pytestmark = pytest.mark.django_db
@@ -216,7 +217,7 @@ def test_a_snapshot_of_somebody_who_lost_the_lease_changes_nothing():
     snapshot = complete(cluster, [external_secret("db", fingerprint=1)])
     apply(cluster, complete(cluster, []))
     Lease.objects.update(holder=None)
-    pipeline.apply(cluster, snapshot, {}, uuid4(), NOW)
+    pipeline.apply(cluster, snapshot, {}, uuid4(), stopped(NOW))
     assert Resource.objects.count() == 0
     assert Collection.objects.count() == 1
 

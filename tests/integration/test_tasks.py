@@ -63,10 +63,10 @@ def test_a_worker_collects_what_beat_dispatches(broker: redis.Redis, fleet: Flee
 
 def test_only_ids_travel(broker: redis.Redis, fleet: Fleet) -> None:
     tasks.dispatch_due()
-    message = b"".join(broker.lrange("collect", 0, -1))
-    assert b"monitoring.tasks.collect" in message
+    message = str(broker.lrange("collect", 0, -1))
+    assert "monitoring.tasks.collect" in message
     for secret in (fleet.clusters["prod-eu"].token, fleet.clusters["prod-eu"].url):
-        assert secret.encode() not in message
+        assert secret not in message
 
 
 def test_a_lost_message_costs_one_lease(broker: redis.Redis, fleet: Fleet) -> None:

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from clusters import collector
 from clusters.access import AccessUnknown, Right, allowed
-from clusters.credentials import CredentialError, open_sealed
+from clusters.credentials import CredentialError, open_target
 from clusters.kinds import WATCHED_KINDS
 from clusters.models import Cluster
 from clusters.observations import KindResult, Outcome, Snapshot, Target
@@ -71,20 +71,9 @@ def target_of(name: str) -> Target:
     if cluster is None or not hasattr(cluster, "credential"):
         raise CommandError(f"There is no cluster {name}, or it has no credential.")
     try:
-        payload = open_sealed(cluster.credential.sealed, settings.CREDENTIAL_PRIVATE_KEY, api_url=cluster.api_url)
+        return open_target(cluster, settings.CREDENTIAL_PRIVATE_KEY, {}, DEADLINE_SECONDS)
     except CredentialError as error:
         raise CommandError(str(error)) from None
-    return Target(
-        cluster_id=cluster.pk,
-        name=cluster.name,
-        api_url=cluster.api_url,
-        ca_pem=cluster.ca_pem,
-        token=payload.token,
-        client_certificate=payload.client_certificate,
-        client_key=payload.client_key,
-        cursors={},
-        deadline=DEADLINE_SECONDS,
-    )
 
 
 def told(result: KindResult) -> str:

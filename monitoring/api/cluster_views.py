@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -17,7 +16,7 @@ from clusters import registration
 from clusters.entries import ClusterEntry, InvalidField, entry_from_fields
 from clusters.kubeconfig import parse
 from clusters.models import Cluster
-from monitoring import filters, leases, queries
+from monitoring import filters, queries
 from monitoring.api.base import ApiView
 from monitoring.api.pagination import list_schema, page_response, paging
 from monitoring.api.serializers import (
@@ -28,6 +27,7 @@ from monitoring.api.serializers import (
     ErrorsSerializer,
     RegistrationSerializer,
 )
+from monitoring.forgetting import forget
 from monitoring.models import Lease
 
 FIELDS = ("name", "api_url", "ca_pem", "token", "client_certificate", "client_key")
@@ -112,10 +112,7 @@ class ClusterView(ApiView):
         responses={204: OpenApiResponse(description="Removed, with everything that was known of it.")},
     )
     def delete(self, request: Request, name: str) -> Response:
-        cluster = _cluster(name)
-        with transaction.atomic():
-            leases.lock(cluster.pk)  # a collection that is just being recorded ends first; later ones find no lease
-            registration.remove(cluster)
+        forget(_cluster(name))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

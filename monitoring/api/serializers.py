@@ -77,7 +77,8 @@ class CoverageSerializer(serializers.Serializer[Coverage]):
 
     clusters = serializers.IntegerField(help_text="Clusters that are switched on.")
     reporting = serializers.IntegerField(help_text="Of those, the ones that answered lately.")
-    complete = serializers.BooleanField()
+    switched_off = serializers.IntegerField(help_text="Clusters that are registered and not read, on purpose.")
+    complete = serializers.BooleanField(help_text="All of `clusters` report, and every kind there could be read.")
     oldest_at = serializers.DateTimeField(allow_null=True, help_text="Time of the oldest datum behind the answer.")
     silent = serializers.SerializerMethodField(help_text=f"Clusters that do not report, at most {MOST_SILENT}.")
     unreadable = UnreadableSerializer(many=True)
@@ -256,7 +257,8 @@ class ClusterSerializer(serializers.Serializer[ClusterRow]):
     counts = CountsField(read_only=True)
     findings = FindingSerializer(many=True, help_text="About the cluster itself: sealing keys, controllers, drivers.")
     reporting = serializers.SerializerMethodField(help_text="Whether it answered lately.")
-    unknown_because = serializers.CharField(source="silent.reason", default=None, allow_null=True)
+    unknown_because = serializers.CharField(default=None, allow_null=True)
+    unread = serializers.SerializerMethodField(help_text="Kinds that may be there unseen: forbidden, failed, overdue.")
     outcome = serializers.CharField(source="cluster.state.outcome", default=None, allow_null=True)
     failure = serializers.CharField(source="cluster.state.failure", default=None, allow_null=True)
     message = serializers.CharField(source="cluster.state.message", default=None, allow_null=True)
@@ -267,6 +269,9 @@ class ClusterSerializer(serializers.Serializer[ClusterRow]):
     freshness = SecondsField(source="age", help_text="Age of the oldest of its data in seconds.")
     created_at = serializers.DateTimeField(source="cluster.created_at")
     updated_at = serializers.DateTimeField(source="cluster.updated_at")
+
+    def get_unread(self, value: ClusterRow) -> list[str]:
+        return [kind.kind for kind in value.unread]
 
     def get_reporting(self, value: ClusterRow) -> bool:
         return value.silent is None

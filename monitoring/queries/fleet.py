@@ -7,14 +7,24 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
-from django.db.models import BooleanField, Case, Max, Sum, Value, When
+from django.db.models import BooleanField, Case, Count, Max, Q, Sum, Value, When
 
 from clusters.models import Cluster
 from clusters.observations import Outcome
 from monitoring.families import FAMILIES, FAMILY_OF, JUDGED_KINDS, Family
 from monitoring.health import WORST_FIRST, Health, worst_of
 from monitoring.models import Cursor, HealthCount
-from monitoring.queries.knowledge import Overdue, Silent, is_silent, overdue_pairs, reports, silence
+from monitoring.queries.knowledge import (
+    Overdue,
+    Silent,
+    Unread,
+    is_silent,
+    overdue_pairs,
+    reports,
+    silence,
+    unread_condition,
+    unread_kinds,
+)
 from monitoring.queries.paging import Page, decode_ranked, page_of
 from monitoring.rules.base import Finding
 
@@ -59,7 +69,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class ClusterRow:
-    """A cluster with its worst health. `read_at` is the oldest datum of what it serves and we may read."""
+    """A cluster with its worst health. `read_at` is the oldest datum of what it serves and we may read.
+
+    It is unknown at best where a judged kind is `unread`, and where none is `installed`: nothing seen is not healthy.
+    """
 
     cluster: Cluster
     worst: Health
@@ -68,10 +81,23 @@ class ClusterRow:
     silent: Silent | None
     counts: Counts
     now: datetime
+    unread: tuple[Unread, ...] = ()
+    installed: bool = True
 
     @property
     def age(self) -> timedelta | None:
         return self.now - self.read_at if self.read_at else None
+
+    @property
+    def unknown_because(self) -> str | None:
+        """Why it is unknown, in words that fit after its name; None where its health is known."""
+        if self.silent:
+            return self.silent.reason
+        if self.worst != Health.UNKNOWN:
+            return None
+        if not self.installed:
+            return "nothing installed"
+        return f"{', '.join(kind.kind for kind in self.unread)} not read" if self.unread else None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -88,9 +114,9 @@ def cluster_rows(
     cursor: str = "",
     limit: int = 100,
 ) -> Page[ClusterRow]:
-    """Clusters by worst health, then name. Five SQL statements, and one for `overdue`. `ids` restricts them.
+    """Clusters by worst health, then name. Six SQL statements, and one for `overdue`. `ids` restricts them.
 
-    All clusters are ranked here, from two narrow lists: some thousand of them take milliseconds, and a subquery for
+    All clusters are ranked here, from three narrow lists: some thousand of them take milliseconds, and a subquery for
     each took ten times as long.
     """
     overdue = overdue_pairs(now) if overdue is None else overdue
@@ -113,11 +139,26 @@ def _ranked(now: datetime, overdue: Overdue, ids: Iterable[int] | None) -> list[
     counts = HealthCount.objects.filter(count__gt=0, kind__in=JUDGED_KINDS)
     shown = dict(counts.order_by().values_list("cluster_id").annotate(worst=Max(overdue.shown_health())))
     silent = Case(When(is_silent(now), then=Value(True)), default=Value(False), output_field=BooleanField())
+    known = _fully_known(now)
     ranked = []
     for number, name, own, is_quiet in clusters.values_list("id", "name", "state__health", silent):
-        of_cluster = Health.UNKNOWN if is_quiet else Health(own)
-        ranked.append(Rank(max(Health(shown.get(number, Health.HEALTHY)), of_cluster), name, number))
+        # What rules said of a silent cluster is old; of one that answers it holds whatever else we may not read.
+        of_cluster = Health.HEALTHY if is_quiet else Health(own)
+        least = Health.HEALTHY if number in known and not is_quiet else Health.UNKNOWN
+        ranked.append(Rank(max(Health(shown.get(number, Health.HEALTHY)), of_cluster, least), name, number))
     return sorted(ranked, key=lambda row: (-row.worst, row.name))
+
+
+def _fully_known(now: datetime) -> frozenset[int]:
+    """The clusters that may be green: something is installed, and every judged kind is known."""
+    rows = Cursor.objects.filter(kind__in=JUDGED_KINDS).order_by().values_list("cluster_id")
+    counted = rows.annotate(
+        seen=Count("id"),
+        installed=Count("id", filter=~Q(outcome=Outcome.NOT_INSTALLED)),
+        unread=Count("id", filter=unread_condition(now)),
+    )
+    chosen = counted.filter(seen=len(JUDGED_KINDS), installed__gt=0, unread=0)
+    return frozenset(number for number, *_ in chosen)
 
 
 def _cluster_rows(ranks: tuple[Rank, ...], now: datetime, overdue: Overdue) -> tuple[ClusterRow, ...]:
@@ -139,35 +180,40 @@ def _cluster_rows(ranks: tuple[Rank, ...], now: datetime, overdue: Overdue) -> t
 def _cluster_row(
     cluster: Cluster, worst: Health, kinds: Mapping[str, Counts], cursors: Mapping[str, Cursor], now: datetime
 ) -> ClusterRow:
-    served = [known.read_at for known in cursors.values() if known.outcome != Outcome.NOT_INSTALLED and known.read_at]
+    installed = [known for known in cursors.values() if known.outcome != Outcome.NOT_INSTALLED]
+    unread = unread_kinds(cluster, cursors, now)
+    unread_names = frozenset(kind.kind for kind in unread)
     totals = {health: sum(counts.get(health, 0) for counts in kinds.values()) for health in WORST_FIRST}
     return ClusterRow(
         cluster=cluster,
         worst=worst,
-        cells=tuple(_cell(family, kinds, cursors) for family in FAMILIES),
-        read_at=min(served, default=None),
+        cells=tuple(_cell(family, kinds, cursors, unread_names) for family in FAMILIES),
+        read_at=min((known.read_at for known in installed if known.read_at), default=None),
         silent=None if reports(cluster, now) else silence(cluster),
         counts=totals,
         now=now,
+        unread=unread,
+        installed=bool(installed) or not cursors,
     )
 
 
-def _cell(family: Family, kinds: Mapping[str, Counts], cursors: Mapping[str, Cursor]) -> Cell:
+def _cell(family: Family, kinds: Mapping[str, Counts], cursors: Mapping[str, Cursor], unread: frozenset[str]) -> Cell:
     counts: dict[Health, int] = defaultdict(int)
     for kind in family.kinds:
         for health, count in kinds.get(kind, {}).items():
             counts[health] += count
-    if not counts:
-        return Cell(family, None, note=_empty_note([cursors[kind].outcome for kind in family.kinds if kind in cursors]))
     worst = worst_of(list(counts))
+    if not counts or (worst == Health.HEALTHY and unread.intersection(family.kinds)):
+        return Cell(family, None, note=_note(family, cursors, unread))
     return Cell(family, worst, counts[worst], sum(counts.values()))
 
 
-def _empty_note(outcomes: list[str]) -> str:
+def _note(family: Family, cursors: Mapping[str, Cursor], unread: frozenset[str]) -> str:
+    outcomes = {kind: cursors[kind].outcome for kind in family.kinds if kind in cursors}
     if not outcomes:
         return "not read yet"
-    if Outcome.FORBIDDEN in outcomes:
+    if Outcome.FORBIDDEN in outcomes.values():
         return "may not read"
-    if Outcome.FAILED in outcomes:
+    if unread.intersection(family.kinds):
         return "not read"
-    return "not installed" if set(outcomes) == {Outcome.NOT_INSTALLED} else "none"
+    return "not installed" if set(outcomes.values()) == {Outcome.NOT_INSTALLED} else "none"

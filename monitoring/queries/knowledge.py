@@ -5,12 +5,14 @@ somebody looks. A resource of an overdue pair is shown unknown whatever its last
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
 from django.db.models import (
     Case,
+    Count,
     DateTimeField,
     ExpressionWrapper,
     F,
@@ -29,6 +31,7 @@ from monitoring.families import JUDGED_KINDS
 from monitoring.health import Health
 from monitoring.models import Cursor
 
+TROUBLED = (Outcome.FORBIDDEN, Outcome.FAILED)
 # The same limit as Cluster.freshness_limit, which a test compares.
 READ_BEFORE = "%s - make_interval(secs => 2.5 * cluster.interval_seconds + 10)"
 OVERDUE_SQL = f"""
@@ -89,6 +92,41 @@ class Silent:
 
 
 @dataclass(frozen=True)
+class Unread:
+    """A kind of one cluster of which we do not know now what there is. `outcome` is "" where it was never tried."""
+
+    kind: str
+    outcome: str
+
+    @property
+    def forbidden(self) -> bool:
+        return self.outcome == Outcome.FORBIDDEN
+
+
+def unread_kinds(cluster: Cluster, cursors: Mapping[str, Cursor], now: datetime) -> tuple[Unread, ...]:
+    """The judged kinds that may be there unseen: forbidden, failed, overdue or never tried. Not: not installed.
+
+    The same rule as `unread_condition`.
+    """
+    found = []
+    for kind in JUDGED_KINDS:
+        known = cursors.get(kind)
+        if known is None:
+            found.append(Unread(kind, ""))
+        elif known.outcome in TROUBLED or (
+            known.outcome != Outcome.NOT_INSTALLED and is_overdue(cluster, known.read_at, now)
+        ):
+            found.append(Unread(kind, known.outcome))
+    return tuple(found)
+
+
+def unread_condition(now: datetime) -> Q:
+    """`unread_kinds` as a condition on Cursor, but for the kinds that have none."""
+    overdue = Q(read_at__isnull=True) | Q(read_at__lt=_oldest_fresh(now, "cluster__interval_seconds"))
+    return Q(outcome__in=TROUBLED) | (~Q(outcome=Outcome.NOT_INSTALLED) & overdue)
+
+
+@dataclass(frozen=True)
 class Unreadable:
     """A kind that some reporting clusters do not let us read, or that could not be read there."""
 
@@ -99,7 +137,10 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many clusters stand behind the numbers of a page, and how old the oldest of their data is."""
+    """How many clusters stand behind the numbers of a page, and how old the oldest of their data is.
+
+    `switched_off` clusters are not counted among `clusters`: somebody chose not to see them.
+    """
 
     as_of: datetime
     clusters: int
@@ -107,6 +148,11 @@ class Coverage:
     oldest_at: datetime | None
     silent: tuple[Silent, ...]
     unreadable: tuple[Unreadable, ...]
+    switched_off: int = 0
+
+    @property
+    def registered(self) -> int:
+        return self.clusters + self.switched_off
 
     @property
     def oldest(self) -> timedelta | None:
@@ -118,25 +164,26 @@ class Coverage:
 
 
 def coverage(now: datetime) -> Coverage:
-    """Coverage of all clusters, in four SQL statements. Only clusters that do not report are loaded."""
-    silent = list(Cluster.objects.filter(is_silent(now)).select_related("state"))
-    number = Cluster.objects.count()
+    """Coverage of all clusters that are switched on, in four SQL statements. Only silent ones are loaded."""
+    silent = list(Cluster.objects.enabled().filter(is_silent(now)).select_related("state"))
+    counted = Cluster.objects.aggregate(all=Count("id"), on=Count("id", filter=Q(enabled=True)))
     silent_ids = [cluster.id for cluster in silent]
-    read = Cursor.objects.exclude(cluster_id__in=silent_ids).filter(kind__in=JUDGED_KINDS)
+    read = Cursor.objects.filter(kind__in=JUDGED_KINDS, cluster__enabled=True).exclude(cluster_id__in=silent_ids)
     known = read.filter(outcome__in=(Outcome.COMPLETE, Outcome.DELTA))
     return Coverage(
         as_of=now,
-        clusters=number,
-        reporting=number - len(silent),
+        clusters=counted["on"],
+        reporting=counted["on"] - len(silent),
         oldest_at=known.aggregate(oldest=Min("read_at"))["oldest"],
         silent=tuple(silence(cluster) for cluster in silent),
         unreadable=_unreadable(read),
+        switched_off=counted["all"] - counted["on"],
     )
 
 
 def _unreadable(read: QuerySet[Cursor]) -> tuple[Unreadable, ...]:
     names: dict[tuple[str, str], list[str]] = defaultdict(list)
-    rows = read.filter(outcome__in=(Outcome.FORBIDDEN, Outcome.FAILED))
+    rows = read.filter(outcome__in=TROUBLED)
     for kind, outcome, name in rows.values_list("kind", "outcome", "cluster__name").order_by("kind", "cluster__name"):
         names[kind, outcome].append(name)
     return tuple(Unreadable(kind, outcome, tuple(found)) for (kind, outcome), found in names.items())
@@ -144,9 +191,13 @@ def _unreadable(read: QuerySet[Cursor]) -> tuple[Unreadable, ...]:
 
 def is_silent(now: datetime) -> Q:
     """`not reports(...)` as a condition on Cluster."""
-    limit = Func(F("interval_seconds"), template="make_interval(secs => 2.5 * %(expressions)s + 10)")
-    oldest = ExpressionWrapper(Value(now) - limit, output_field=DateTimeField())
-    return Q(state__answered_at__isnull=True) | Q(state__answered_at__lt=oldest)
+    return Q(state__answered_at__isnull=True) | Q(state__answered_at__lt=_oldest_fresh(now, "interval_seconds"))
+
+
+def _oldest_fresh(now: datetime, interval_field: str) -> ExpressionWrapper:
+    """The moment before which knowledge is overdue, as an expression."""
+    limit = Func(F(interval_field), template="make_interval(secs => 2.5 * %(expressions)s + 10)")
+    return ExpressionWrapper(Value(now) - limit, output_field=DateTimeField())
 
 
 def reports(cluster: Cluster, now: datetime) -> bool:
@@ -162,11 +213,11 @@ NO_ANSWER = (Failure.UNREACHABLE, Failure.TIMEOUT, Failure.INTERRUPTED)
 def silence(cluster: Cluster) -> Silent:
     """Why and since when a cluster does not report, from what its newest collections said."""
     state = getattr(cluster, "state", None)
+    if not cluster.enabled:
+        return Silent(cluster.name, state.answered_at if state else None, "switched off")
     if state is None or (state.answered_at is None and not state.failure):
         return Silent(cluster.name, None, "waiting for its first collection")
     since = state.failing_since or state.answered_at
-    if not cluster.enabled:
-        return Silent(cluster.name, state.answered_at, "switched off")
     if not state.failing_since:
         return Silent(cluster.name, since, "not read")
     reason = "unreachable" if state.failure in NO_ANSWER else f"not readable ({state.failure})"

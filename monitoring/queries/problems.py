@@ -127,7 +127,8 @@ def _headline(rule: str, summary: str | None, single: bool, health: Health) -> s
 
 
 def _cluster_lines(now: datetime) -> list[ProblemLine]:
-    states = ClusterState.objects.filter(health__gte=Health.AT_RISK).select_related("cluster").order_by("cluster__name")
+    unwell = ClusterState.objects.filter(health__gte=Health.AT_RISK, cluster__enabled=True)
+    states = unwell.select_related("cluster").order_by("cluster__name")
     found: dict[tuple[str, Health], list[tuple[str, Finding]]] = defaultdict(list)
     for state in states:
         state.cluster.state = state

@@ -1,5 +1,6 @@
 """What templates need beyond Django: health with its shape, times with their machine form, names, addresses."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -111,6 +112,41 @@ def due(context: template.Context, value: datetime | None) -> SafeString | str:
     if span <= timedelta(0):
         return format_html('<span class="soft">{}</span>', _time(value, f"in {words.duration(span)}"))
     return format_html('<span class="late">{}</span>', _time(value, f"{words.duration(span)} late"))
+
+
+# As rules write a moment into a summary (monitoring.rules.durations.moment_words), and a bracket that follows it.
+STORED_MOMENT = re.compile(r"\b(\d{1,2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}) UTC\b( \()?")
+
+
+@register.simple_tag(takes_context=True)
+def told(context: template.Context, text: str, *, ages: bool = True) -> SafeString:
+    """A sentence with its moments short and, with `ages`, how long ago: `24 Nov 09:10 (4 h 57 min ago)`."""
+    parts, end = [], 0
+    for found in STORED_MOMENT.finditer(text):
+        if value := _stored_moment(found[1]):
+            rest = found[2] or ""
+            words_age = _relative(value, context["now"]) if ages else ""
+            after = f" ({words_age}{'; ' if rest else ')'}" if words_age else rest
+            parts.append((text[end : found.start()], _time(value, _day_and_time(value, context["now"])), after))
+            end = found.end()
+    return format_html("{}{}", format_html_join("", "{}{}{}", parts), text[end:])
+
+
+def _stored_moment(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, "%d %b %Y %H:%M").replace(tzinfo=UTC)
+    except ValueError:  # a controller's own words that only look like it
+        return None
+
+
+def _day_and_time(value: datetime, now: datetime) -> str:
+    year = "" if value.year == now.astimezone(UTC).year else f"{value.year} "
+    return f"{value.day}{words.NBSP}{value:%b} {year}{value:%H:%M}"
+
+
+def _relative(value: datetime, now: datetime) -> str:
+    span = words.duration(now - value)
+    return f"in {span}" if value > now else f"{span} ago"
 
 
 def _time(value: datetime, text: str) -> SafeString:

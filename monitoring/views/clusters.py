@@ -1,14 +1,16 @@
 """All clusters, and how one of them is read."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 
 from monitoring import queries, sentences, words
+from monitoring.families import JUDGED_KINDS
 from monitoring.filters import CLUSTER_PARAMETERS, ResourceFilters, parse_resources, refuse_unknown
 from monitoring.health import Health
-from monitoring.queries import ClusterRow
+from monitoring.queries import ClusterRow, Unread
 from monitoring.templatetags.pages import with_query
 from monitoring.views.page import live, page
 
@@ -42,8 +44,17 @@ def cluster(request: HttpRequest, now: datetime, name: str) -> HttpResponse:
     return live(request, "monitoring/cluster.html", now, context)
 
 
+RIGHTS = "apply deploy/rbac/t0.yaml in this cluster"
+
+
 def sentence(row: ClusterRow) -> str:
     """What is the matter in a cluster that reports, after the word of its worst health."""
+    if not row.installed:
+        return "None of the three is installed: External Secrets, Sealed Secrets, Secrets Store CSI driver."
+    return " ".join(filter(None, (_of_resources(row), *_not_read(row.unread))))
+
+
+def _of_resources(row: ClusterRow) -> str:
     unwell = [(health, count) for health, count in row.counts.items() if count and health is not Health.HEALTHY]
     if row.findings and row.findings[0].health == row.worst and not row.counts[row.worst]:
         return row.findings[0].summary
@@ -51,8 +62,18 @@ def sentence(row: ClusterRow) -> str:
         parts = [f"{words.number(count)} {health.word.lower()}" for health, count in unwell]
         return f"{words.counted(sum(row.counts.values()), 'resource')}: {', '.join(parts)}."
     total = sum(row.counts.values())
-    return (
-        f"{words.counted(total, 'resource')}, nothing to complain about."
-        if total
-        else "It has no resource of a kind that we watch."
-    )
+    if total:
+        return f"{words.counted(total, 'resource')}, nothing to complain about."
+    return "" if row.unread else "It has no resource of a kind that we watch."
+
+
+def _not_read(unread: tuple[Unread, ...]) -> Iterator[str]:
+    """Which kinds we do not know, and what to do about it."""
+    forbidden = [kind.kind for kind in unread if kind.forbidden]
+    failed = [kind.kind for kind in unread if not kind.forbidden]
+    if len(forbidden) == len(JUDGED_KINDS):
+        yield f"We may not read any kind that we watch: {RIGHTS}."
+    elif forbidden:
+        yield f"We may not read {words.listed(forbidden)}: {RIGHTS}."
+    if failed:
+        yield f"{words.listed(failed)} could not be read; the table says why."

@@ -64,7 +64,7 @@ def _coverages(now: datetime) -> list[Coverage]:
     return [
         Coverage(now, 0, 0, None, (), ()),
         Coverage(now, 1, 1, oldest, (), ()),
-        Coverage(now, 40, 36, oldest, silent, unreadable),
+        Coverage(now, 40, 36, oldest, silent, unreadable, switched_off=2),
     ]
 
 

@@ -45,7 +45,7 @@ def _share(health: Health, count: int, totals: dict[Health, int]) -> str:
 def sentence(problems: tuple[ProblemLine, ...], more: bool, seen: Coverage, resources: int) -> str:
     """The state of the fleet in plain words."""
     if not seen.clusters:
-        return "No cluster is registered yet."
+        return "Every cluster is switched off." if seen.switched_off else "No cluster is registered yet."
     if not seen.reporting:
         return "No cluster reports, so nothing is known now."
     if not problems:

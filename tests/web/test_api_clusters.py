@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from django.apps import apps
 from django.conf import settings
 from django.db import connection
 from django.test import Client
@@ -17,10 +18,12 @@ from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
 from clusters.credentials import Payload, open_sealed
-from clusters.models import Cluster
+from clusters.models import Cluster, Credential
+from monitoring.families import JUDGED_KINDS
 from monitoring.health import Health
 from monitoring.models import Lease, Resource, Transition
 from tests.kubeconfigs import CA, CLIENT, CLIENT_KEY, TOKEN, config
+from tests.web import factories as make
 from tests.web.api_data import add_cluster, add_resource, client_for
 
 pytestmark = pytest.mark.django_db
@@ -260,6 +263,56 @@ def test_a_removal_waits_for_the_collection_that_is_being_recorded(staff: Client
         n for n, statement in enumerate(statements) if "monitoring_lease" in statement and "UPDATE" in statement
     )
     assert locked < next(n for n, statement in enumerate(statements) if statement.startswith("DELETE"))
+
+
+def test_removing_costs_the_same_however_much_is_known(staff: Client) -> None:
+    now = datetime.now(UTC)
+
+    def statements(name: str, resources: int) -> int:
+        cluster = add_cluster(name, now)
+        for number in range(resources):
+            add_resource(cluster, f"db-{number}", now)
+        with CaptureQueriesContext(connection) as captured:
+            assert staff.delete(f"/api/v1/clusters/{name}/").status_code == 204
+        return len(captured)
+
+    staff.get("/api/v1/clusters/")
+    assert statements("small", 10) == statements("large", 500)
+
+
+def test_a_removed_cluster_leaves_nothing_in_any_table(staff: Client) -> None:
+    now = datetime.now(UTC)
+    cluster = make.cluster("prod", now)
+    Credential.objects.create(cluster=cluster, sealed=b"sealed", updated_at=now)
+    made = make.resource(cluster, now=now)
+    make.reference(made, "store", "SecretStore", "payments/vault")
+    make.event(made, "Failed", "no", now)
+    change = make.transition(made, Health.HEALTHY, now)
+    change.collection = make.collection(cluster, now)
+    change.save()
+    tables = [model for model in apps.get_models() if any(field.name == "cluster" for field in model._meta.fields)]
+    assert [model.__name__ for model in tables if not model._default_manager.exists()] == []
+    assert staff.delete("/api/v1/clusters/prod/").status_code == 204
+    assert [model.__name__ for model in tables if model._default_manager.exists()] == []
+
+
+def test_the_health_of_a_cluster_that_may_not_be_read_is_unknown(staff: Client) -> None:
+    now = datetime.now(UTC)
+    make.cluster("shut", now, forbidden=("ExternalSecret", "SealedSecret"))
+    make.cluster("bare", now, not_installed=JUDGED_KINDS)
+    make.resource(make.cluster("half", now, forbidden=("SealedSecret",)), "a/b", Health.FAILING, now)
+    make.cluster("off", now, read=timedelta(hours=1), enabled=False)
+    body = staff.get("/api/v1/clusters/").json()
+    told = {row["name"]: (row["health"], row["unknown_because"]) for row in body["results"]}
+    assert told == {
+        "shut": ("unknown", "ExternalSecret, SealedSecret not read"),
+        "bare": ("unknown", "nothing installed"),
+        "half": ("failing", None),
+        "off": ("unknown", "switched off"),
+    }
+    assert [row["unread"] for row in body["results"] if row["name"] == "half"] == [["SealedSecret"]]
+    seen = body["coverage"]
+    assert (seen["clusters"], seen["switched_off"], seen["silent"]) == (3, 1, [])
 
 
 def test_a_cluster_can_be_read_at_once(staff: Client) -> None:

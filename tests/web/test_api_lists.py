@@ -258,4 +258,4 @@ def test_the_number_of_statements_does_not_grow(client: Client, name: str) -> No
     few = statements(client, name)
     for number in range(30):
         add_resource(add_cluster(f"c{number}", now), "db", now)
-    assert statements(client, name) == few <= 12
+    assert statements(client, name) == few <= 13

@@ -10,11 +10,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from monitoring.families import JUDGED_KINDS
 from monitoring.health import Health
-from monitoring.models import Resource
+from monitoring.models import Cursor, Resource
+from monitoring.rules.durations import moment_words
 from tests.web import factories as make
 from tests.web import seed
-from tests.web.factories import HOUR, MINUTE, SECOND
+from tests.web.factories import DAY, HOUR, MINUTE, SECOND
 
 pytestmark = pytest.mark.django_db
 LISTS = ["/", "/resources/", "/transitions/", "/clusters/"]
@@ -279,3 +281,55 @@ def test_the_api_call_asks_for_the_same(viewer: Client, now: datetime) -> None:
 
 def test_the_page_of_components_is_for_staff(staff: Client) -> None:
     assert "Components, in every state" in text_of(staff, "/components/")
+
+
+def test_the_page_of_a_cluster_that_may_not_be_read_says_what_to_do(viewer: Client, now: datetime) -> None:
+    make.cluster("shut", now=now, forbidden=JUDGED_KINDS)
+    make.cluster("half", now=now, forbidden=("SealedSecret",))
+    make.resource(make.cluster("ajar", now=now, forbidden=("SealedSecret",)), now=now)
+    make.cluster("bare", now=now, not_installed=JUDGED_KINDS)
+    shut, half, ajar = (text_of(viewer, f"/clusters/{name}/") for name in ("shut", "half", "ajar"))
+    assert "Unknown. We may not read any kind that we watch: apply deploy/rbac/t0.yaml in this cluster." in shut
+    assert "Unknown. We may not read SealedSecret: apply deploy/rbac/t0.yaml in this cluster." in half
+    assert "Unknown. 1 resource, nothing to complain about. We may not read SealedSecret:" in ajar
+    assert "None of the three is installed" in text_of(viewer, "/clusters/bare/")
+    assert "Healthy." not in shut + half + ajar + text_of(viewer, "/clusters/bare/")
+
+
+def test_the_page_of_a_cluster_names_kinds_that_could_not_be_read(viewer: Client, now: datetime) -> None:
+    others = tuple(kind for kind in JUDGED_KINDS if kind != "ExternalSecret")
+    make.cluster(now=now, not_installed=others)
+    Cursor.objects.filter(kind="ExternalSecret").update(outcome="failed", failure="server error")
+    assert "Unknown. ExternalSecret could not be read; the table says why." in text_of(viewer, "/clusters/prod-eu/")
+
+
+def test_a_cluster_switched_off_is_told_apart(viewer: Client, now: datetime) -> None:
+    make.cluster("old", now, read=HOUR, enabled=False)
+    only = text_of(viewer, "/")
+    assert "Every cluster is switched off." in only
+    assert "No cluster is registered yet" not in only
+    make.resource(make.cluster(now=now), now=now)
+    words = text_of(viewer, "/")
+    assert "1 of 1 cluster reporting" in words
+    assert "1 switched off" in words
+    assert "Nothing needs someone." in words
+    assert "Switched off since" in text_of(viewer, "/clusters/old/")
+
+
+def test_stored_times_read_short_and_relative(viewer: Client, now: datetime) -> None:
+    at, before = now - 27 * HOUR, now - 400 * DAY
+    summary = f"Failing since {moment_words(at)} (<b>no</b>); the value is of {moment_words(before)}."
+    found = make.finding(Health.FAILING, summary=summary)
+    made = make.resource(make.cluster(now=now), "a/b", Health.FAILING, now, findings=(found,))
+    words = text_of(viewer, f"/resources/{made.pk}/")
+    assert f"Since {at.day} {at:%b %H:%M} (1 d 3 h ago; <b>no</b>); the value" in words
+    assert f"the value is of {before.day} {before:%b %Y %H:%M} (400 d ago)." in words
+    assert f'<time datetime="{at.replace(second=0, microsecond=0).isoformat()}"' in viewer.get("/").content.decode()
+    assert viewer.get(f"/api/v1/resources/{made.pk}/").json()["findings"][0]["summary"] == summary
+
+
+@pytest.mark.parametrize("text", ["31 Feb 2026 09:10 UTC", "9 Nov 0000 09:10 UTC", "9 Nov 2026 25:10 UTC"])
+def test_what_only_looks_like_a_time_stays(viewer: Client, now: datetime, text: str) -> None:
+    found = make.finding(Health.FAILING, summary=f"Since {text}.")
+    made = make.resource(make.cluster(now=now), "a/b", Health.FAILING, now, findings=(found,))
+    assert f"Since {text}." in text_of(viewer, f"/resources/{made.pk}/")

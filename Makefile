@@ -10,13 +10,16 @@ endif
 # Tools that load Django's settings without serving anything.
 CHECK_ENV := SECRET_KEY=only-for-checks-0123456789-0123456789-0123456789-012345 DATABASE_URL=postgres:///none REDIS_URL=redis://localhost
 
-.PHONY: help run test check bench secrets lock clean install install-dev
+.PHONY: help run manage test check bench secrets lock clean install install-dev
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: install  ## everything on this machine, with a demo fleet; PORT=8000 HOST=127.0.0.1 KUBECONFIG=file
 	@exec $(RUN) -m secretsdash.local
+
+manage: install  ## manage.py against a running `make run`: make manage ARGS="createtoken NAME"
+	@$(RUN) -m secretsdash.local.manage $(ARGS)
 
 test: install-dev  ## install what tests need, then all checks and all tests
 	@$(RUN) -m tests.chromium

@@ -14,7 +14,7 @@ import msgspec
 from django.db import connection
 
 SHARD_SIZE = 50  # 50 to 100 clusters a task were measured best; an idle delta then costs 0.2 ms a cluster
-LONGEST_BACKOFF = timedelta(minutes=10)
+LONGEST_BACKOFF = timedelta(minutes=5)  # how long a cluster that is back may still be shown unknown
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +101,13 @@ def claim_due(now: datetime, holder: UUID, *, hold: timedelta, limit: int = 20 *
     with connection.cursor() as cursor:
         cursor.execute(ADD_MISSING, {"now": now})
         for slow, most in ((False, limit), (True, SHARD_SIZE)):
-            params: dict[str, Any] = {"now": now, "held_until": now + hold, "holder": holder, "limit": most, "slow": slow}
+            params: dict[str, Any] = {
+                "now": now,
+                "held_until": now + hold,
+                "holder": holder,
+                "limit": most,
+                "slow": slow,
+            }
             cursor.execute(CLAIM, params)
             claims += _shards([cluster_id for (cluster_id,) in cursor.fetchall()], holder, slow)
     return claims
@@ -137,7 +143,13 @@ def lock(cluster_id: int) -> Held | None:
 
 def give_back(cluster_id: int, holder: UUID, *, failures: int, slow: bool, retry_at: datetime | None) -> None:
     """End the claim. `retry_at` overrides when the cluster is due next (backoff, Retry-After)."""
-    params: dict[str, Any] = {"cluster_id": cluster_id, "holder": holder, "failures": failures, "slow": slow, "retry_at": retry_at}
+    params: dict[str, Any] = {
+        "cluster_id": cluster_id,
+        "holder": holder,
+        "failures": failures,
+        "slow": slow,
+        "retry_at": retry_at,
+    }
     with connection.cursor() as cursor:
         cursor.execute(GIVE_BACK, params)
 
@@ -145,7 +157,7 @@ def give_back(cluster_id: int, holder: UUID, *, failures: int, slow: bool, retry
 def retry_at(now: datetime, interval: timedelta, failures: int, retry_after: int | None) -> datetime | None:
     """When to try a cluster again after `failures` failed collections in a row; None leaves its rhythm alone.
 
-    Doubles the interval up to 10 minutes, with 10 % jitter; a server's own Retry-After (seconds) is honoured, also
+    Doubles the interval up to 5 minutes, with 10 % jitter; a server's own Retry-After (seconds) is honoured, also
     where it was said of one kind only.
     """
     if not failures:

@@ -116,7 +116,7 @@ def remember_verdict(cluster_id: int, verdict: Verdict, recheck_at: datetime | N
 
 
 def release(cluster: Cluster, snapshot: Snapshot, held: leases.Held, now: datetime) -> None:
-    """Give the lease back. A cluster that failed comes again later and later; one that took its whole deadline is slow."""
+    """Give the lease back. What failed comes again later and later; what used its whole deadline is slow."""
     problems = [snapshot.problem, *(result.problem for result in snapshot.kinds.values())]
     failures = held.failures + 1 if snapshot.problem else 0
     slow = failures > 0 or any(problem.failure == Failure.TIMEOUT for problem in problems if problem)

@@ -2,9 +2,10 @@
 
 import base64
 import fcntl
+import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,16 @@ class Home:
         keep_or_make(self.secret_key, lambda: secrets.token_urlsafe(50))
         keep_or_make(self.credential_key, lambda: base64.b64encode(bytes(PrivateKey.generate())).decode())
         return keep_or_make(self.admin_password, lambda: secrets.token_urlsafe(12))
+
+    @property
+    def environment(self) -> Path:
+        return self.folder / "environment.json"
+
+    def remember_environment(self, environment: Mapping[str, str]) -> None:
+        """Keep what a command against this run needs (see secretsdash.local.manage), readable for its owner only."""
+        self.environment.unlink(missing_ok=True)
+        with open(os.open(self.environment, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(dict(environment), file)
 
     def credential_public_key(self) -> str:
         private = PrivateKey(base64.b64decode(self.credential_key.read_text()))

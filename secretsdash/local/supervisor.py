@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -11,6 +12,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import Signals
 from typing import NoReturn
 
 from secretsdash.local.children import Child, Children, StartError
@@ -57,12 +59,17 @@ class Run:
     def say(self, message: str) -> None:
         print(f"secretsdash: {message}", flush=True)
 
-    def spawn(self, name: str, *command: str | Path, secret: bool = False) -> Child:
+    def spawn(
+        self, name: str, *command: str | Path, secret: bool = False, death_signal: Signals = signal.SIGKILL
+    ) -> Child:
         """Start a process of ours; with `secret` it can open stored credentials."""
-        environment = dict(self.environment)
-        if secret:
-            environment["CREDENTIAL_PRIVATE_KEY_FILE"] = str(self.home.credential_key)
-        return self.children.spawn(name, command, log=self.home.logs / f"{name}.log", env=environment, cwd=BASE)
+        environment = self.with_secret() if secret else dict(self.environment)
+        log = self.home.logs / f"{name}.log"
+        return self.children.spawn(name, command, log=log, env=environment, cwd=BASE, death_signal=death_signal)
+
+    def with_secret(self) -> dict[str, str]:
+        """The environment of a process that can open stored credentials."""
+        return {**self.environment, "CREDENTIAL_PRIVATE_KEY_FILE": str(self.home.credential_key)}
 
     def complete(self, name: str, *command: str | Path, secret: bool = False) -> str:
         """Run a process of ours to its end and return what it printed."""
@@ -103,6 +110,7 @@ def _start_and_watch(run: Run) -> NoReturn:
     new_password = run.home.make_secrets()
     run.environment = _environment(run)
     services = _start_servers(run)
+    run.home.remember_environment(run.with_secret())
     run.say("preparing the database and static files")
     _prepare(run, new_password)
     services += _start_demo(run) if run.options.is_demo else []
@@ -243,7 +251,8 @@ def _start_processes(run: Run) -> list[Service]:
     beat = [*celery, "beat", "--loglevel", "WARNING", "--pidfile", ""]
     run.say("starting the web server, the worker and beat")
     services = [
-        Service("web", lambda: run.spawn("web", *web)),
+        # Asked to stop, it takes its own processes with it; killed, it would leave one that keeps the port.
+        Service("web", lambda: run.spawn("web", *web, death_signal=signal.SIGTERM)),
         # The only process that can open stored credentials.
         Service("worker", lambda: run.spawn("worker", *worker, secret=True)),
         Service("beat", lambda: run.spawn("beat", *beat)),

@@ -123,8 +123,12 @@ def test_everything_runs_stops_and_starts_again_with_its_data(runs: list[LocalRu
     assert json.loads(first.get("/readyz"))["status"] == "ok"
     assert (home / "admin-password").read_text().strip() == password
     assert {f.name: oct(f.stat().st_mode & 0o777) for f in home.iterdir() if f.is_file()} == dict.fromkeys(
-        ("admin-password", "credential-key", "lock", "secret-key"), "0o600"
+        ("admin-password", "credential-key", "environment.json", "lock", "secret-key"), "0o600"
     )
+    command = [sys.executable, "-m", "secretsdash.local.manage", "--directory", str(home), "createtoken", "pipeline"]
+    token = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    assert token.returncode == 0, token.stderr
+    assert len(token.stdout.strip().splitlines()[-1]) > 30
     assert first.end(signal.SIGINT) == 130
 
     second = LocalRun(home, port)

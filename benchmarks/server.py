@@ -11,6 +11,7 @@ from subprocess import PIPE, Popen
 
 COUNT = 10_000
 CREATED = "2026-11-01T00:00:00Z"
+REFRESHED = "2026-11-24T00:00:00Z"
 PADDING = "/".join(f"team-{number:03d}" for number in range(60))  # brings an object to the 3 kB of real ones
 
 
@@ -30,7 +31,6 @@ def serving(count: int = COUNT) -> Iterator[dict[str, str]]:
 def external_secret(number: int) -> dict[str, object]:
     """An ExternalSecret as kube-apiserver returns it: about 3 kB, a third of it managedFields."""
     name, namespace = f"secret-{number:05d}", f"team-{number % 970:03d}"
-    fields: dict[str, dict[str, str]] = {f"f:field-{n}": {} for n in range(20)}
     return {
         "apiVersion": "external-secrets.io/v1",
         "kind": "ExternalSecret",
@@ -42,15 +42,7 @@ def external_secret(number: int) -> dict[str, object]:
             "generation": 1,
             "labels": {"app.kubernetes.io/name": name, "team": namespace},
             "annotations": {"argocd.argoproj.io/tracking-id": f"{namespace}:{PADDING}"},
-            "managedFields": [
-                {
-                    "manager": manager,
-                    "operation": "Update",
-                    "time": "2026-11-01T00:00:00Z",
-                    "fieldsV1": {"f:spec": fields},
-                }
-                for manager in ("argocd-controller", "external-secrets")
-            ],
+            "managedFields": [_managed_by(manager) for manager in ("argocd-controller", "external-secrets")],
         },
         "spec": {
             "refreshInterval": "1h0m0s",
@@ -61,20 +53,22 @@ def external_secret(number: int) -> dict[str, object]:
                 for n in range(4)
             ],
         },
-        "status": {
-            "binding": {"name": name},
-            "refreshTime": "2026-11-24T00:00:00Z",
-            "syncedResourceVersion": "1-f47fe3c0b255b6dd8047cdffa772587bb829efe7a1cb70febeda2eb2",
-            "conditions": [
-                {
-                    "type": "Ready",
-                    "status": "True",
-                    "reason": "SecretSynced",
-                    "message": "secret synced",
-                    "lastTransitionTime": "2026-11-01T00:00:00Z",
-                }
-            ],
-        },
+        "status": _status(name),
+    }
+
+
+def _managed_by(manager: str) -> dict[str, object]:
+    fields: dict[str, dict[str, str]] = {f"f:field-{n}": {} for n in range(20)}
+    return {"manager": manager, "operation": "Update", "time": CREATED, "fieldsV1": {"f:spec": fields}}
+
+
+def _status(name: str) -> dict[str, object]:
+    ready = {"type": "Ready", "status": "True", "reason": "SecretSynced", "message": "secret synced"}
+    return {
+        "binding": {"name": name},
+        "refreshTime": REFRESHED,
+        "syncedResourceVersion": "1-f47fe3c0b255b6dd8047cdffa772587bb829efe7a1cb70febeda2eb2",
+        "conditions": [ready | {"lastTransitionTime": CREATED}],
     }
 
 

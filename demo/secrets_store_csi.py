@@ -119,26 +119,17 @@ class Mounts:
 
 
 def pod_object(
-    world: World, namespace: str, name: str, spc: str, node: str, *, created: int, replica_set: str, running: bool
+    world: World,
+    namespace: str,
+    name: str,
+    provider_class: str,
+    node: str,
+    *,
+    created: int,
+    replica_set: str,
+    running: bool,
 ) -> Object:
     """A pod with one CSI volume; one that is not running waits for its mount."""
-    spec = {
-        "nodeName": node,
-        "serviceAccountName": spc,
-        "volumes": [
-            {
-                "name": "secrets",
-                "csi": {"driver": DRIVER, "readOnly": True, "volumeAttributes": {"secretProviderClass": spc}},
-            }
-        ],
-        "containers": [
-            {
-                "name": "app",
-                "image": f"registry.example.com/{namespace}/{spc}:2.4.1",
-                "volumeMounts": [{"name": "secrets", "readOnly": True, "mountPath": "/mnt/secrets"}],
-            }
-        ],
-    }
     ready = shapes.condition(
         world, "Ready", "True" if running else "False", created, "" if running else "ContainersNotReady"
     )
@@ -155,9 +146,9 @@ def pod_object(
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": shapes.metadata(
-            world, "Pod", namespace, name, created=created, labels={"app": spc}, ownerReferences=owner
+            world, "Pod", namespace, name, created=created, labels={"app": provider_class}, ownerReferences=owner
         ),
-        "spec": spec,
+        "spec": _pod_spec(namespace, provider_class, node),
         "status": {
             "phase": "Running" if running else "Pending",
             "conditions": [ready],
@@ -165,6 +156,21 @@ def pod_object(
         },
     }
     return shapes.managed(world, obj, ("kube-controller-manager", created, ""), ("kubelet", created, "status"))
+
+
+def _pod_spec(namespace: str, provider_class: str, node: str) -> Object:
+    volume = {"driver": DRIVER, "readOnly": True, "volumeAttributes": {"secretProviderClass": provider_class}}
+    container = {
+        "name": "app",
+        "image": f"registry.example.com/{namespace}/{provider_class}:2.4.1",
+        "volumeMounts": [{"name": "secrets", "readOnly": True, "mountPath": "/mnt/secrets"}],
+    }
+    return {
+        "nodeName": node,
+        "serviceAccountName": provider_class,
+        "volumes": [{"name": "secrets", "csi": volume}],
+        "containers": [container],
+    }
 
 
 @dataclass(frozen=True)
@@ -259,6 +265,8 @@ class Driver:
         if window is None:
             return []
         started = window.start + 20
+        if t < started:
+            return []
         replica_set = f"{mounts.name}-{shapes.pod_suffix(10, self.world.cluster, window.number)}"
         name = f"{replica_set}-{shapes.pod_suffix(5, self.world.cluster, window.number, 'waiting')}"
         pod = pod_object(
@@ -275,8 +283,6 @@ class Driver:
             'MountVolume.SetUp failed for volume "secrets" : kubernetes.io/csi: mounter.SetUpAt failed to get CSI '
             f"client: driver name {DRIVER} not found in the list of registered CSI drivers"
         )
-        if t < started:
-            return []
         last = max(started, window.start + (t - window.start) // 60 * 60)
         return [
             pod,

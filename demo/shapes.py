@@ -99,21 +99,12 @@ def event(
     """A core/v1 Event about `involved`. Those of cluster-scoped objects lie in the namespace default."""
     about = involved["metadata"]
     namespace = about.get("namespace", "default")
-    name = (
-        f"{about['name']}.{hexadecimal(16, world.cluster, involved['kind'], namespace, about['name'], reason, first)}"
-    )
-    reference = {
-        "kind": involved["kind"],
-        "namespace": about.get("namespace"),
-        "name": about["name"],
-        "uid": about["uid"],
-        "apiVersion": involved["apiVersion"],
-    }
+    suffix = hexadecimal(16, world.cluster, involved["kind"], namespace, about["name"], reason, first)
     obj: Object = {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": metadata(world, "Event", namespace, name, created=first),
-        "involvedObject": {field: value for field, value in reference.items() if value},
+        "metadata": metadata(world, "Event", namespace, f"{about['name']}.{suffix}", created=first),
+        "involvedObject": _reference_to(involved),
         "reason": reason,
         "message": message,
         "type": "Warning" if warning else "Normal",
@@ -126,6 +117,16 @@ def event(
         "reportingInstance": host,
     }
     return managed(world, obj, (component, last, ""))
+
+
+def _reference_to(obj: Object) -> Object:
+    about = obj["metadata"]
+    namespace = {"namespace": about["namespace"]} if "namespace" in about else {}
+    return (
+        {"kind": obj["kind"]}
+        | namespace
+        | {"name": about["name"], "uid": about["uid"], "apiVersion": obj["apiVersion"]}
+    )
 
 
 def deployment(
@@ -141,21 +142,6 @@ def deployment(
 ) -> Object:
     """One controller. Not `ready`: its only pod does not become available, since that time."""
     selector = {"app.kubernetes.io/name": labels.get("app.kubernetes.io/name", name)}
-    status: Object = {
-        "observedGeneration": 1,
-        "replicas": 1,
-        "updatedReplicas": 1,
-        "conditions": [
-            condition(
-                world,
-                "Available",
-                "True" if ready else "False",
-                since,
-                "MinimumReplicasAvailable" if ready else "MinimumReplicasUnavailable",
-            )
-        ],
-    }
-    status |= {"readyReplicas": 1, "availableReplicas": 1} if ready else {"unavailableReplicas": 1}
     container = {"name": name, "image": image, "args": args}
     template = {"metadata": {"labels": selector}, "spec": {"containers": [container], "serviceAccountName": name}}
     obj: Object = {
@@ -163,14 +149,20 @@ def deployment(
         "kind": "Deployment",
         "metadata": metadata(world, "Deployment", namespace, name, generation=1, labels=dict(labels)),
         "spec": {"replicas": 1, "selector": {"matchLabels": selector}, "template": template},
-        "status": status,
+        "status": _deployment_status(world, ready, since),
     }
-    return managed(
-        world,
-        obj,
-        ("helm", world.born("Deployment", namespace, name), ""),
-        ("kube-controller-manager", since, "status"),
-    )
+    born = world.born("Deployment", namespace, name)
+    return managed(world, obj, ("helm", born, ""), ("kube-controller-manager", since, "status"))
+
+
+def _deployment_status(world: World, ready: bool, since: int) -> Object:
+    if ready:
+        available = condition(world, "Available", "True", since, "MinimumReplicasAvailable")
+        counts = {"readyReplicas": 1, "availableReplicas": 1}
+    else:
+        available = condition(world, "Available", "False", since, "MinimumReplicasUnavailable")
+        counts = {"unavailableReplicas": 1}
+    return {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "conditions": [available]} | counts
 
 
 def namespace(world: World, name: str) -> Object:
@@ -198,20 +190,6 @@ def secret(
     kind: str = "Opaque",
 ) -> Object:
     """A target Secret. Its values are empty strings: there is nothing to leak."""
-    owners = (
-        []
-        if owner is None
-        else [
-            {
-                "apiVersion": owner["apiVersion"],
-                "kind": owner["kind"],
-                "name": owner["metadata"]["name"],
-                "uid": owner["metadata"]["uid"],
-                "controller": True,
-                "blockOwnerDeletion": True,
-            }
-        ]
-    )
     obj: Object = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -225,7 +203,18 @@ def secret(
             created=created,
             labels=labels,
             annotations=annotations,
-            ownerReferences=owners,
+            ownerReferences=[_controlled_by(owner)] if owner else [],
         ),
     }
     return managed(world, obj, (manager, at, ""))
+
+
+def _controlled_by(owner: Object) -> Object:
+    return {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }

@@ -113,7 +113,7 @@ STAGING = Plot(
     operator=Trouble(live=(60, 690), every=5, first=2),
     first_key=9 * MINUTE - 6 * DAY,
     renew_period="24h",
-    # One renewal is left out, so that the key is overdue when the fleet is first seen and renewed nine minutes later.
+    # One renewal is left out, so that it is late when the fleet is first seen and comes nine minutes later.
     renewals=Trouble(
         back=tuple((9 / 60 - 24 * days, 9 / 60 - 24 * days + 1) for days in range(5, 1, -1)),
         live=(9 * MINUTE, 10 * MINUTE),

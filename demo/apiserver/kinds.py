@@ -1,6 +1,6 @@
 """The kinds a simulated cluster can serve, with what their upstream definitions say about them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,6 @@ class Kind:
     generation: bool = False
     columns: tuple[Column, ...] = ()
     selectable: tuple[str, ...] = ()
-    short_names: tuple[str, ...] = field(default=())
 
     @property
     def singular(self) -> str:

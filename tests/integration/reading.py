@@ -1,22 +1,35 @@
-"""What the tests of the collector share: targets for simulated clusters, and objects to fill them with."""
+"""What the tests of the collector share: a reader, simulated clusters as its targets, objects to fill them with."""
 
-import asyncio
 import json
-import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from clusters.collector import Reader
 from clusters.observations import KindResult, Outcome, ReadCursor, Snapshot, Target
-from demo.apiserver import Cluster
-from demo.apiserver.tls import make_identity, server_context
+from demo.apiserver import Cluster, Fleet, running
 
 TESTDATA = Path(__file__).parent.parent / "testdata"
 LOOPBACK = ("127.0.0.0/8",)
 _ids = count(1)
+
+
+@contextmanager
+def local_reader() -> Iterator[Reader]:
+    """A reader that may dial this machine."""
+    with closing(Reader(LOOPBACK)) as reader:
+        yield reader
+
+
+@contextmanager
+def simulated_cluster() -> Iterator[Cluster]:
+    """An empty cluster that listens."""
+    fleet = Fleet()
+    cluster = fleet.add("one")
+    with running(fleet):
+        yield cluster
 
 
 def target_of(cluster: Any, cursors: Mapping[str, ReadCursor] | None = None, **changes: Any) -> Target:
@@ -56,55 +69,6 @@ def _items(file: Path) -> list[dict[str, Any]]:
 
 def _typed(item: dict[str, Any], kind: str) -> dict[str, Any]:
     return {**item, "kind": kind, "apiVersion": "v1"}
-
-
-class Answering(NamedTuple):
-    """A TLS server that is no API server."""
-
-    url: str
-    ca_pem: str
-    token: str
-
-
-@contextmanager
-def answering(answer: bytes) -> Iterator[Answering]:
-    """A server that answers every request with exactly these bytes and then closes the connection."""
-    identity = make_identity("odd")
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-
-    connections: list[asyncio.StreamWriter] = []
-
-    async def answer_one(incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter) -> None:
-        connections.append(outgoing)
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            await incoming.readuntil(b"\r\n\r\n")
-            outgoing.write(answer)
-            await outgoing.drain()
-        outgoing.close()
-
-    async def start() -> asyncio.Server:
-        return await asyncio.start_server(answer_one, "127.0.0.1", 0, ssl=server_context(identity))
-
-    async def stop(server: asyncio.Server) -> None:
-        server.close()
-        for connection in connections:
-            connection.transport.abort()
-        await server.wait_closed()
-        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-
-    server = asyncio.run_coroutine_threadsafe(start(), loop).result()
-    try:
-        yield Answering(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", identity.ca_pem, "token")
-    finally:
-        asyncio.run_coroutine_threadsafe(stop(server), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 def external_secret(name: str, namespace: str = "shop", **metadata: Any) -> dict[str, Any]:

@@ -12,17 +12,19 @@ from clusters import collector, listing
 from clusters.collector import Reader
 from clusters.kinds import JUDGED_KINDS, WATCHED_KINDS
 from clusters.observations import Failure, Outcome, ReadCursor, ResourceKey
-from demo.apiserver import Cluster, Fleet, running
+from demo.apiserver import Cluster
 from tests.integration.reading import (
     LOOPBACK,
     cursors_of,
     external_secret,
     kinds_with,
     load_case,
+    local_reader,
     names,
     outcomes,
     read,
     requests,
+    simulated_cluster,
     target_of,
 )
 
@@ -32,16 +34,13 @@ CASES = ("external_secrets/missing-key", "sealed_secrets/synced", "secrets_store
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[Reader]:
-    reader = Reader(LOOPBACK)
-    yield reader
-    reader.close()
+    with local_reader() as reader:
+        yield reader
 
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    fleet = Fleet()
-    cluster = fleet.add("one")
-    with running(fleet):
+    with simulated_cluster() as cluster:
         yield cluster
 
 

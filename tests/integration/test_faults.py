@@ -1,7 +1,6 @@
 """Whatever is wrong with a cluster has a name, and is wrong with that cluster only."""
 
 import gc
-import gzip
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -9,18 +8,18 @@ import msgspec
 import pytest
 
 from clusters.collector import Reader
-from clusters.connection import BODY_LIMIT, MAX_RETRY_AFTER
+from clusters.connection import MAX_RETRY_AFTER
 from clusters.observations import Failure, Outcome, Snapshot
 from demo.apiserver import Cluster, Fleet, running
 from tests.integration.reading import (
-    LOOPBACK,
-    answering,
     cursors_of,
     external_secret,
     kinds_with,
     load_case,
+    local_reader,
     names,
     read,
+    simulated_cluster,
     target_of,
 )
 
@@ -29,16 +28,13 @@ RESOURCES = "/v1/externalsecrets"
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[Reader]:
-    reader = Reader(LOOPBACK)
-    yield reader
-    reader.close()
+    with local_reader() as reader:
+        yield reader
 
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    fleet = Fleet()
-    cluster = fleet.add("one")
-    with running(fleet):
+    with simulated_cluster() as cluster:
         load_case(cluster, "external_secrets/synced")
         yield cluster
 
@@ -349,59 +345,3 @@ def test_the_broken_ones_of_eight_do_not_hold_up_the_others(reader: Reader) -> N
 
 def _failure(snapshot: Snapshot) -> Failure | None:
     return snapshot.problem.failure if snapshot.problem else None
-
-
-VERSION = b'{"gitVersion":"v1.36.3"}'
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-BOMB = gzip.compress(b" " * (BODY_LIMIT + 1))
-
-
-class Odd(NamedTuple):
-    """What some TLS server answers to everything, and what we make of it."""
-
-    name: str
-    answer: bytes
-    failure: Failure
-    words: str = ""
-
-
-ODD = [
-    Odd(
-        "redirect",
-        b"HTTP/1.1 302 Found\r\nLocation: https://10.0.0.1/\r\nContent-Length: 0\r\n\r\n",
-        Failure.BAD_ANSWER,
-    ),
-    Odd("no HTTP", b"220 mail.example.com ESMTP\r\n", Failure.BAD_ANSWER),
-    Odd("endless header", OK + b"X: " + b"a" * 100_000 + b"\r\n\r\n", Failure.BAD_ANSWER),
-    Odd("many headers", OK + b"X: a\r\n" * 100_000 + b"\r\n", Failure.BAD_ANSWER),
-    Odd("bad length", OK + b"Content-Length: -5\r\n\r\n{}", Failure.BAD_ANSWER),
-    Odd("bad chunk", OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n", Failure.BAD_ANSWER),
-    Odd("no gzip", OK + b"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd", Failure.INTERRUPTED),
-    Odd(
-        "gzip bomb",
-        OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB) + BOMB,
-        Failure.BAD_ANSWER,
-        "larger than",
-    ),
-    Odd("nothing", b"", Failure.UNREACHABLE),
-    Odd("half a header", b"HTTP/1.1 200 OK\r\nContent-", Failure.UNREACHABLE),
-    Odd("empty JSON", OK + b"Content-Length: 2\r\n\r\n{}", Failure.BAD_ANSWER),
-    Odd("deep JSON", OK + b"Content-Length: 200000\r\n\r\n" + b"[" * 200_000, Failure.BAD_ANSWER),
-    Odd("login page", b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n", Failure.BAD_ANSWER),
-]
-
-
-@pytest.mark.parametrize("odd", ODD, ids=lambda odd: odd.name)
-def test_a_server_that_is_no_api_server_is_told_apart(reader: Reader, odd: Odd) -> None:
-    with answering(odd.answer) as server:
-        snapshot = read(reader, target_of(server, deadline=20.0))
-
-    assert snapshot.problem is not None
-    assert snapshot.problem.failure == odd.failure
-    assert odd.words in snapshot.problem.message
-
-
-def test_an_odd_clock_is_no_clock(reader: Reader) -> None:
-    answer = OK + b"Date: yesterday\r\nContent-Length: %d\r\n\r\n" % len(VERSION) + VERSION
-    with answering(answer) as server:
-        assert read(reader, target_of(server)).server_time is None

@@ -18,6 +18,7 @@ from pytest_django.fixtures import Settings
 
 from clusters import registration
 from clusters.credentials import OtherCluster, OtherKey, new_key_pair, open_sealed
+from clusters.dial import policy
 from clusters.entries import ClusterEntry, InvalidField, entry_from_fields
 from clusters.models import Cluster, Credential
 from tests.kubeconfigs import CA, CLIENT, CLIENT_KEY, TOKEN, config
@@ -214,6 +215,17 @@ def test_addresses_of_our_own_machine_need_an_administrators_word(settings: Sett
     assert error.value.field == "api_url"
     settings.DIAL_ALLOWED_NETWORKS = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "::1/128"]
     assert registration.register(entry(api_url=f"https://{host}:6443"), now=NOW)
+
+
+def test_the_address_of_our_own_database_is_refused(settings: Settings) -> None:
+    settings.DIAL_ALLOWED_NETWORKS = policy([], own_hosts=["10.0.0.7"])
+    with pytest.raises(InvalidField, match="database or broker"):
+        registration.register(entry(api_url="https://10.0.0.7:6443"), now=NOW)
+    settings.DIAL_ALLOWED_NETWORKS = policy([], own_hosts=["does-not-exist.invalid"])
+    with pytest.raises(InvalidField, match="cannot be resolved"):
+        registration.register(entry(api_url="https://10.0.0.7:6443"), now=NOW)
+    settings.DIAL_ALLOWED_NETWORKS = policy(["10.0.0.0/8"], own_hosts=["10.0.0.7"])
+    assert registration.register(entry(api_url="https://10.0.0.7:6443"), now=NOW)
 
 
 def test_a_poll_interval_that_no_cluster_may_have_is_named(settings: Settings) -> None:

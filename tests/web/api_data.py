@@ -3,14 +3,17 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 from django.contrib.auth.models import User
 from django.test import Client
 
 from clusters.models import Cluster
 from monitoring.api.models import ApiToken
 from monitoring.families import JUDGED_KINDS
-from monitoring.health import Health
-from monitoring.models import ClusterState, Collection, Cursor, HealthCount, Lease, Reference, Resource, Transition
+from monitoring.health import Health, Severity
+from monitoring.models import ClusterState, Collection, Cursor, Lease, Resource
+from monitoring.rules.base import Finding
+from tests.web import factories as make
 
 FACTS = {
     "ready": False,
@@ -22,13 +25,13 @@ FACTS = {
     "target": "db-password",
     "synced_version": "3-abc",
 }
-FINDING = {
-    "rule": "es-failing",
-    "severity": "critical",
-    "health": Health.FAILING,
-    "summary": "The secret cannot be refreshed.",
-    "cause": "permission denied",
-}
+FINDING = Finding(
+    rule="es-failing",
+    severity=Severity.CRITICAL,
+    health=Health.FAILING,
+    summary="The secret cannot be refreshed.",
+    cause="permission denied",
+)
 
 
 def client_for(*, staff: bool = False, name: str = "pipeline", days: int = 1) -> Client:
@@ -59,6 +62,8 @@ def add_cluster(name: str, now: datetime, *, read_at: datetime | None = None, **
 def add_resource(
     cluster: Cluster, name: str, now: datetime, *, health: Health = Health.FAILING, kind: str = "ExternalSecret"
 ) -> Resource:
+    """A resource that is shown in its list: with its store, its first transition, and counted."""
+    findings = (FINDING,) if health == Health.FAILING else ()
     row = Resource.objects.create(
         cluster=cluster,
         kind=kind,
@@ -70,32 +75,12 @@ def add_resource(
         first_seen_at=now,
         health=health,
         since=now - timedelta(hours=1),
-        findings=[FINDING] if health == Health.FAILING else [],
+        findings=msgspec.to_builtins(findings),
         facts=FACTS,
         refreshed_at=now - timedelta(hours=2),
         due_at=now - timedelta(hours=1),
     )
-    Reference.objects.create(
-        resource=row,
-        cluster=cluster,
-        relation="store",
-        target_kind="ClusterSecretStore",
-        target_namespace="",
-        target_name="vault",
-    )
-    Transition.objects.create(
-        at=now,
-        cluster=cluster,
-        resource_id=row.pk,
-        kind=kind,
-        namespace="payments",
-        name=name,
-        uid=row.uid,
-        from_health=None,
-        to_health=health,
-        findings=row.findings,
-    )
-    count, _ = HealthCount.objects.get_or_create(cluster=cluster, kind=kind, health=health, defaults={"count": 0})
-    count.count += 1
-    count.save()
+    make.reference(row, "store", "ClusterSecretStore", "vault")
+    make.transition(row, health, now, findings=findings)
+    make.recount(cluster)
     return row

@@ -55,28 +55,34 @@ def cluster(
     Lease.objects.create(cluster=made, due_at=now + 12 * SECOND)
     if read is None:
         return made
-    read_at = now - read
-    ClusterState.objects.create(
-        cluster=made,
-        outcome="failed" if failing else "complete",
-        failure=failure if failing else "",
-        message="Nothing answered within 10 seconds." if failing else "",
-        collected_at=now - 20 * SECOND if failing else read_at,
-        answered_at=read_at,
-        complete_at=read_at,
-        failing_since=now - failing if failing else None,
+    failed = _failed(now, failing, failure) if failing else {}
+    _state(made, now - read, findings, **failed)
+    outcomes = dict.fromkeys(forbidden, Outcome.FORBIDDEN) | dict.fromkeys(not_installed, Outcome.NOT_INSTALLED)
+    for kind in JUDGED_KINDS:
+        outcome = outcomes.get(kind, Outcome.COMPLETE)
+        cursor(made, kind, now, read_at=now - read if outcome == Outcome.COMPLETE else None, outcome=outcome)
+    return made
+
+
+def _failed(now: datetime, failing: timedelta, failure: str) -> dict[str, Any]:
+    return {
+        "outcome": "failed",
+        "failure": failure,
+        "message": "Nothing answered within 10 seconds.",
+        "collected_at": now - 20 * SECOND,
+        "failing_since": now - failing,
+    }
+
+
+def _state(of: Cluster, read_at: datetime, findings: tuple[Finding, ...], **fields: Any) -> ClusterState:
+    values = {"outcome": "complete", "collected_at": read_at, "answered_at": read_at, "complete_at": read_at, **fields}
+    return ClusterState.objects.create(
+        cluster=of,
         server_version="v1.36.3",
         health=max((finding.health for finding in findings), default=Health.HEALTHY),
         findings=msgspec.to_builtins(findings),
+        **values,
     )
-    for kind in JUDGED_KINDS:
-        outcome = Outcome.COMPLETE
-        if kind in not_installed:
-            outcome = Outcome.NOT_INSTALLED
-        elif kind in forbidden:
-            outcome = Outcome.FORBIDDEN
-        cursor(made, kind, now, read_at=None if outcome != Outcome.COMPLETE else read_at, outcome=outcome)
-    return made
 
 
 def cursor(of: Cluster, kind: str, now: datetime, *, read_at: datetime | None, outcome: str) -> Cursor:

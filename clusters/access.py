@@ -33,9 +33,7 @@ class AccessUnknown(Exception):
     """The API server could not be asked. The message names no credential."""
 
 
-def allowed(
-    target: Target, rights: Iterable[Right], allowed_networks: Iterable[str | dial.Network] = ()
-) -> Mapping[Right, bool]:
+def allowed(target: Target, rights: Iterable[Right], allowed_networks: dial.Allowed = ()) -> Mapping[Right, bool]:
     """For each right, whether the credential of `target` has it. Raises AccessUnknown."""
     try:
         with _client(target, allowed_networks) as api:
@@ -58,7 +56,7 @@ def _review(api: client.AuthorizationV1Api, right: Right) -> bool:
 
 
 @contextmanager
-def _client(target: Target, allowed_networks: Iterable[str | dial.Network]) -> Iterator[client.ApiClient]:
+def _client(target: Target, allowed_networks: dial.Allowed) -> Iterator[client.ApiClient]:
     """The official client, configured by us alone: no kubeconfig, no environment, no redirects, one resolution."""
     host, port = dial.host_and_port(target.api_url)
     address = dial.check(target.api_url, allowed_networks)

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from clusters import certificates, discovery, listing
 from clusters.connection import Connection, ReadFailed, Transport
-from clusters.dial import Network
+from clusters.dial import Allowed, Policy, policy
 from clusters.kinds import BY_NAME, JUDGED_KINDS, WATCHED_KINDS, WatchedKind, events
 from clusters.kinds.sealed_secrets import DEFAULT_CONTROLLER
 from clusters.observations import Failure, KindResult, Observation, Outcome, Problem, ReadCursor, Snapshot, Target
@@ -44,24 +44,24 @@ _OPERATORS = BY_NAME["Deployment"]
 T = TypeVar("T")
 
 
-def read_shard(targets: Sequence[Target], allowed_networks: Iterable[str | Network] = ()) -> Iterator[Snapshot]:
+def read_shard(targets: Sequence[Target], allowed_networks: Allowed = ()) -> Iterator[Snapshot]:
     """Yield one Snapshot per target, each as soon as it is there: what hangs comes last.
 
     `allowed_networks` are exempt from the dial policy's floor (clusters.dial). The loop, its connections and what it
     remembers of clusters live as long as the process.
     """
-    yield from _reader_of_this_process(tuple(map(str, allowed_networks))).read(targets)
+    yield from _reader_of_this_process(policy(allowed_networks)).read(targets)
 
 
 class Reader:
     """An event loop in a thread of its own that reads clusters. `read_shard` has one per process."""
 
-    def __init__(self, allowed_networks: Iterable[str | Network] = ()) -> None:
+    def __init__(self, allowed_networks: Allowed = ()) -> None:
         self._memory = discovery.Memory()
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(ThreadPoolExecutor(_RESOLVER_THREADS, thread_name_prefix="cluster-resolver"))
         self._thread = _start_with_deep_stack(self._loop.run_forever, "cluster-reader")
-        self._transport = self._run(_open(tuple(allowed_networks)))
+        self._transport = self._run(_open(policy(allowed_networks)))
 
     def read(self, targets: Sequence[Target]) -> Generator[Snapshot, None, None]:
         """See `read_shard`. Closing the generator early cancels what is still being read."""
@@ -96,23 +96,23 @@ class Reader:
 
     async def _read_cluster(self, target: Target) -> Snapshot:
         connection = Connection(self._transport, target)
-        collection = Collection(connection, target, self._memory.of(target.cluster_id, target.api_url))
+        reading = Reading(connection, target, self._memory.of(target.cluster_id, target.api_url))
         began = time.monotonic()
-        problem = await collection.run() or collection.verdict()
+        problem = await reading.run() or reading.whole_problem()
         return Snapshot(
             cluster_id=target.cluster_id,
-            kinds={} if problem else collection.results,
+            kinds={} if problem else reading.results,
             problem=problem,
             server_time=connection.server_time,
             server_time_after=timedelta(seconds=max(0.0, connection.server_time_at - began)),
-            server_version=collection.server_version,
+            server_version=reading.server_version,
             requests=connection.requests,
             bytes_read=connection.bytes_read,
             duration=timedelta(seconds=time.monotonic() - began),
         )
 
 
-class Collection:
+class Reading:
     """The reading of one cluster: which kinds there are, then all of them, as far as the deadline allows."""
 
     def __init__(self, connection: Connection, target: Target, known: discovery.Knowledge) -> None:
@@ -135,7 +135,7 @@ class Collection:
                 return Problem(failure=Failure.TIMEOUT, message="The API server did not answer before the deadline.")
         return None
 
-    def verdict(self) -> Problem | None:
+    def whole_problem(self) -> Problem | None:
         """The problem of the cluster as a whole, seen from its kinds: rejected everywhere, or nothing read at all."""
         for kind in (*(watched.kind for watched in WATCHED_KINDS), events.EVENT):
             self.results.setdefault(kind, listing.unfinished(kind))
@@ -240,8 +240,8 @@ def _mistake(error: Exception, target: Target, kind: str) -> Problem:
     return Problem(failure=Failure.BAD_ANSWER, message=f"Reading failed with an unexpected {type(error).__name__}.")
 
 
-async def _open(allowed_networks: Sequence[str | Network]) -> Transport:
-    return Transport(allowed_networks)
+async def _open(rules: Policy) -> Transport:
+    return Transport(rules)
 
 
 def _start_with_deep_stack(work: Callable[[], None], name: str) -> threading.Thread:
@@ -256,18 +256,18 @@ def _start_with_deep_stack(work: Callable[[], None], name: str) -> threading.Thr
     return thread
 
 
-_readers: dict[tuple[str, ...], Reader] = {}
+_readers: dict[Policy, Reader] = {}
 _readers_lock = threading.Lock()
 # Readers of the process that we were forked from. They must never be destroyed here: that would end TLS connections
 # which the parent still uses.
 _inherited: list[Reader] = []
 
 
-def _reader_of_this_process(allowed_networks: tuple[str, ...]) -> Reader:
+def _reader_of_this_process(rules: Policy) -> Reader:
     with _readers_lock:
-        if allowed_networks not in _readers:
-            _readers[allowed_networks] = Reader(allowed_networks)
-        return _readers[allowed_networks]
+        if rules not in _readers:
+            _readers[rules] = Reader(rules)
+        return _readers[rules]
 
 
 def _forget_readers() -> None:

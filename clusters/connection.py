@@ -10,7 +10,7 @@ import socket
 import ssl
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -56,12 +56,13 @@ class Answer(NamedTuple):
 class Transport:
     """What all connections of one event loop share. Create and close it inside that loop."""
 
-    def __init__(self, allowed_networks: Iterable[str | dial.Network] = ()) -> None:
-        self.allowed = dial.networks(allowed_networks)
+    def __init__(self, allowed_networks: dial.Allowed = ()) -> None:
+        self._policy = dial.policy(allowed_networks)
+        self._own_addresses_known = False
         self._contexts: dict[bytes, ssl.SSLContext] = {}
         self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                resolver=_PolicyResolver(self.allowed),
+                resolver=_PolicyResolver(self.permitted),
                 use_dns_cache=False,
                 limit=0,
                 keepalive_timeout=KEEP_ALIVE_SECONDS,
@@ -71,6 +72,13 @@ class Transport:
             headers={"User-Agent": "secretsdash"},
             trust_env=False,
         )
+
+    async def permitted(self, host: str, addresses: Sequence[str]) -> list[str]:
+        """`dial.permitted`; our own servers' names are resolved in a thread, as the loop waits for no name server."""
+        if not self._own_addresses_known:
+            await asyncio.get_running_loop().run_in_executor(None, self._policy.own_addresses)
+            self._own_addresses_known = True
+        return dial.permitted(host, addresses, self._policy)
 
     def context(self, ca_pem: str, certificate: str = "", key: str = "") -> ssl.SSLContext:
         """The TLS context for one authority and client certificate, built once.
@@ -138,7 +146,7 @@ class Connection:
 
     async def _get(self, path: str, params: Mapping[str, str], accept: str, proxied: bool) -> Answer:
         headers = {"Accept": accept, "Accept-Encoding": "gzip", **self._authorization()}
-        self._check_address()
+        await self._check_address()
         context = self._transport.context(*self._trust)
         self.requests += 1
         with _categorised() as progress:
@@ -162,12 +170,12 @@ class Connection:
             raise ReadFailed(Failure.CREDENTIAL, "The stored token is empty or not a bearer token.")
         return {"Authorization": f"Bearer {self._token}"}
 
-    def _check_address(self) -> None:
+    async def _check_address(self) -> None:
         """Refuse what the resolver never sees: other schemes, and addresses that are no names."""
         try:
             host, _ = dial.host_and_port(self._url)
             if _is_address(host):
-                dial.permitted(host, [host], self._transport.allowed)
+                await self._transport.permitted(host, [host])
         except dial.DialRefused as refused:
             raise ReadFailed(Failure.DIAL_REFUSED, str(refused)) from None
 
@@ -193,15 +201,15 @@ class Connection:
 class _PolicyResolver(AbstractResolver):
     """Resolves a name once and hands on only the addresses that the dial policy permits."""
 
-    def __init__(self, allowed: tuple[dial.Network, ...]) -> None:
-        self._allowed = allowed
+    def __init__(self, permitted: Callable[[str, Sequence[str]], Awaitable[list[str]]]) -> None:
+        self._permitted = permitted
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
-        usable = set(dial.permitted(host, [str(entry[4][0]) for entry in found], self._allowed))
+        usable = set(await self._permitted(host, [str(entry[4][0]) for entry in found]))
         return [
             ResolveResult(hostname=host, host=str(entry[4][0]), port=port, family=entry[0], proto=entry[2], flags=0)
             for entry in found

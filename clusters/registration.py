@@ -106,7 +106,11 @@ def check_address(api_url: str) -> None:
         ip_address(host)
     except ValueError:
         return
-    if reason := dial.refusal(host, dial.networks(settings.DIAL_ALLOWED_NETWORKS)):
+    try:
+        reason = dial.refusal(host, dial.policy(settings.DIAL_ALLOWED_NETWORKS))
+    except dial.DialRefused as refused:
+        raise InvalidField("api_url", str(refused)) from None
+    if reason:
         raise InvalidField("api_url", f"{reason}; an administrator can allow its network (DIAL_ALLOWED_NETWORKS)")
 
 

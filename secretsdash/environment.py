@@ -138,3 +138,9 @@ def broker(url: str) -> tuple[str, str]:
     if parts.scheme in {"redis", "rediss"} and parts.hostname:
         return url, url
     raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or redis+socket:///.")
+
+
+def tcp_hosts(database_host: str, broker_url: str) -> tuple[str, ...]:
+    """The hosts of the database, in the words of libpq, and of the broker. Unix sockets have none."""
+    hosts = [*database_host.split(","), urlsplit(broker_url).hostname or ""]
+    return tuple(dict.fromkeys(host for host in hosts if host and host[0] not in "/@"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from clusters import dial
 from secretsdash import __version__, environment, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -51,8 +52,12 @@ TRANSITION_RETENTION_DAYS = environment.number("TRANSITION_RETENTION_DAYS", 400,
 # Credentials are sealed for the public key; only a process that holds the private key (a worker) can open them.
 CREDENTIAL_PUBLIC_KEY = environment.sealing_key("CREDENTIAL_PUBLIC_KEY")
 CREDENTIAL_PRIVATE_KEY = environment.sealing_key("CREDENTIAL_PRIVATE_KEY")
-# Networks that may be dialled although the hard floor (loopback, link-local, metadata services) forbids them.
-DIAL_ALLOWED_NETWORKS = environment.networks("DIAL_ALLOWED_NETWORKS")
+# Networks that may be dialled although the hard floor forbids them: loopback, link-local, metadata services, our own
+# database and broker. The latter are resolved when the first address is checked, not here.
+DIAL_ALLOWED_NETWORKS = dial.policy(
+    environment.networks("DIAL_ALLOWED_NETWORKS"),
+    own_hosts=environment.tcp_hosts(str(DATABASES["default"]["HOST"]), REDIS_URL),
+)
 
 # --- Django ---
 INSTALLED_APPS = [

@@ -43,6 +43,8 @@ from clusters.observations import (
 )
 
 GROUP = "external-secrets.io"
+# Each costs the judge a search through the calendar, at every judgement; people write one or two.
+WINDOW_LIMIT = 50
 
 
 class _StoreRef(Document):
@@ -103,9 +105,11 @@ def _describe_external_secret(resource: _ExternalSecret) -> Described:
     target = spec.target or _Target()
     stores = _stores(metadata, [spec.secret_store_ref, *_sources(spec.data), *_sources(spec.data_from)])
     secret = _target_name(metadata, target)
+    windows = spec.sync_windows or _SyncWindows()
     facts = RefreshedFacts(
         **common(metadata),
         **_refreshed(metadata, resource.status or _RefreshedStatus()),
+        problem=_left_out(windows),
         interval=text(spec.refresh_interval, SHORT),
         policy=text(spec.refresh_policy, SHORT),
         store=_display(stores),
@@ -114,7 +118,7 @@ def _describe_external_secret(resource: _ExternalSecret) -> Described:
         creation_policy=text(target.creation_policy, SHORT),
         deletion_policy=text(target.deletion_policy, SHORT),
         immutable=bool(target.immutable),
-        sync_windows=_windows(spec.sync_windows),
+        sync_windows=_windows(windows),
     )
     references = [Reference(Relation.STORE, store) for store in stores]
     if secret:
@@ -148,14 +152,18 @@ def _display(stores: tuple[ResourceKey, ...]) -> str:
     return f"{stores[0].kind} {stores[0].name}" if stores else ""
 
 
-def _windows(windows: _SyncWindows | None) -> tuple[SyncWindow, ...]:
-    if windows is None:
-        return ()
-    kind = text(windows.kind, SHORT)
+def _windows(given: _SyncWindows) -> tuple[SyncWindow, ...]:
+    kind = text(given.kind, SHORT)
     return tuple(
         SyncWindow(kind=kind, schedule=text(window.schedule, SHORT), duration=text(window.duration, SHORT))
-        for window in (windows.windows or ())[:LIST_LIMIT]
+        for window in (given.windows or ())[:WINDOW_LIMIT]
     )
+
+
+def _left_out(given: _SyncWindows) -> str:
+    """The `problem` of an object with more sync windows than we keep."""
+    total = len(given.windows or ())
+    return f"Of its {total} sync windows only the first {WINDOW_LIMIT} are judged." if total > WINDOW_LIMIT else ""
 
 
 def _refreshed(metadata: ManagedMetadata, status: _RefreshedStatus) -> dict[str, Any]:

@@ -49,9 +49,8 @@ class ClusterList(ApiView):
     def get(self, request: Request) -> Response:
         now = timezone.now()
         patterns = filters.parse_clusters(request.query_params)
-        ids = queries.cluster_ids(patterns) if patterns else None
-        page = queries.cluster_rows(now, ids=ids, **paging(request))
-        return page_response(request, page, ClusterSerializer, now)
+        page = queries.cluster_rows(now, ids=queries.ids_of(patterns), **paging(request))
+        return page_response(request, page, ClusterSerializer, now, patterns)
 
     @extend_schema(
         operation_id="registerCluster",

@@ -30,15 +30,20 @@ def paging(request: Request) -> dict[str, Any]:
 
 
 def page_response(
-    request: Request, page: queries.Page[Any], serializer: type[serializers.Serializer[Any]], now: datetime
+    request: Request,
+    page: queries.Page[Any],
+    serializer: type[serializers.Serializer[Any]],
+    now: datetime,
+    clusters: tuple[str, ...] = (),
 ) -> Response:
+    """A page of results in its envelope. `clusters` are the patterns that the list was restricted to."""
     url = replace_query_param(request.build_absolute_uri(), "cursor", page.next) if page.next else None
     return Response(
         {
             "results": serializer(page.rows, many=True).data,
             "next": url,
             "as_of": serializers.DateTimeField().to_representation(now),
-            "coverage": CoverageSerializer(queries.coverage(now)).data,
+            "coverage": CoverageSerializer(queries.coverage(now, queries.ids_of(clusters))).data,
         }
     )
 

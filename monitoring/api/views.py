@@ -28,8 +28,9 @@ class ResourceList(ApiView):
     @list_schema("Resource", ResourceSerializer, filters.RESOURCE_PARAMETERS)
     def get(self, request: Request) -> Response:
         now = timezone.now()
-        page = queries.resources(filters.parse_resources(request.query_params), now, **paging(request))
-        return page_response(request, page, ResourceSerializer, now)
+        chosen = filters.parse_resources(request.query_params)
+        page = queries.resources(chosen, now, **paging(request))
+        return page_response(request, page, ResourceSerializer, now, chosen.clusters)
 
 
 class ResourceDetail(ApiView):
@@ -50,8 +51,9 @@ class TransitionList(ApiView):
 
     @list_schema("Transition", TransitionSerializer, filters.TRANSITION_PARAMETERS)
     def get(self, request: Request) -> Response:
-        page = queries.transitions(filters.parse_transitions(request.query_params), **paging(request))
-        return page_response(request, page, TransitionSerializer, timezone.now())
+        chosen = filters.parse_transitions(request.query_params)
+        page = queries.transitions(chosen, **paging(request))
+        return page_response(request, page, TransitionSerializer, timezone.now(), chosen.clusters)
 
 
 class CollectionList(ApiView):
@@ -61,5 +63,6 @@ class CollectionList(ApiView):
 
     @list_schema("Collection", CollectionSerializer, filters.COLLECTION_PARAMETERS)
     def get(self, request: Request) -> Response:
-        page = queries.collections(filters.parse_collections(request.query_params), **paging(request))
-        return page_response(request, page, CollectionSerializer, timezone.now())
+        chosen = filters.parse_collections(request.query_params)
+        page = queries.collections(chosen, **paging(request))
+        return page_response(request, page, CollectionSerializer, timezone.now(), chosen.clusters)

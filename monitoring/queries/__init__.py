@@ -6,7 +6,7 @@ what there is to ask                                                      module
 overdue_pairs coverage is_overdue reports silence                         knowledge   what we still know
 family_totals health_totals cluster_rows                                  fleet       counts over all clusters
 needs_someone                                                             problems    one line per cause
-resources count_resources resource judged cluster_ids                     resources   lists and details
+resources count_resources resource judged cluster_ids ids_of                     resources   lists and details
 transitions collections timeline strips events refers_to referred_by
 cluster_detail                                                            history     what happened
 """
@@ -54,6 +54,7 @@ from monitoring.queries.resources import (
     Unseen,
     cluster_ids,
     count_resources,
+    ids_of,
     judged,
     problem_code,
     resource,
@@ -88,6 +89,7 @@ __all__ = [
     "events",
     "family_totals",
     "health_totals",
+    "ids_of",
     "is_overdue",
     "judged",
     "needs_someone",

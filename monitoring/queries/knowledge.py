@@ -5,7 +5,7 @@ somebody looks. A resource of an overdue pair is shown unknown whatever its last
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -163,12 +163,17 @@ class Coverage:
         return self.reporting == self.clusters and not self.unreadable
 
 
-def coverage(now: datetime) -> Coverage:
-    """Coverage of all clusters that are switched on, in four SQL statements. Only silent ones are loaded."""
-    silent = list(Cluster.objects.enabled().filter(is_silent(now)).select_related("state"))
-    counted = Cluster.objects.aggregate(all=Count("id"), on=Count("id", filter=Q(enabled=True)))
+def coverage(now: datetime, ids: Collection[int] | None = None) -> Coverage:
+    """Coverage of all clusters that are switched on, in four SQL statements. Only silent ones are loaded.
+
+    `ids` restricts it to the clusters that a list is about: a list of one dead cluster must not look fresh.
+    """
+    clusters = Cluster.objects.all() if ids is None else Cluster.objects.filter(pk__in=ids)
+    silent = list(clusters.filter(is_silent(now), enabled=True).select_related("state"))
+    counted = clusters.aggregate(all=Count("id"), on=Count("id", filter=Q(enabled=True)))
     silent_ids = [cluster.id for cluster in silent]
     read = Cursor.objects.filter(kind__in=JUDGED_KINDS, cluster__enabled=True).exclude(cluster_id__in=silent_ids)
+    read = read if ids is None else read.filter(cluster_id__in=ids)
     known = read.filter(outcome__in=(Outcome.COMPLETE, Outcome.DELTA))
     return Coverage(
         as_of=now,

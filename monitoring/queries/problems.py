@@ -49,6 +49,11 @@ class ProblemLine:
         return self.rule == SILENT_STALE
 
     @property
+    def about_silence(self) -> bool:
+        """The line is about clusters that do not report."""
+        return self.about_cluster and not self.rule
+
+    @property
     def where(self) -> str:
         return words.listed(self.names)
 
@@ -60,7 +65,7 @@ class ProblemLine:
 def needs_someone(
     now: datetime, overdue: Overdue | None = None, *, seen: Coverage, limit: int = 10
 ) -> tuple[tuple[ProblemLine, ...], bool]:
-    """One line per cause, worst first, and whether there are more than `limit`.
+    """One line per cause, what we cannot see first, then worst first, and whether there are more than `limit`.
 
     Resources at risk or worse are grouped in SQL by health, worst finding's rule, shared cause and store. Findings
     about clusters join by rule; clusters that do not report (from `seen`) join by reason and always have their lines.
@@ -71,7 +76,7 @@ def needs_someone(
     lines = [*_resource_lines(overdue, limit + 1), *_cluster_lines(now)]
     lines.sort(key=lambda line: (-line.health, -line.count, line.rule, line.cause))
     room = max(limit - len(silent), 0)
-    return (*lines[:room], *silent[:limit]), len(lines) > room
+    return (*silent[:limit], *lines[:room]), len(lines) > room
 
 
 def _resource_lines(overdue: Overdue, limit: int) -> list[ProblemLine]:

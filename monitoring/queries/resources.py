@@ -220,6 +220,11 @@ def with_shared_cause(rows: QuerySet[Resource]) -> QuerySet[Resource]:
     )
 
 
+def ids_of(patterns: tuple[str, ...]) -> list[int] | None:
+    """`cluster_ids`, or None where no pattern restricts the clusters."""
+    return cluster_ids(patterns) if patterns else None
+
+
 def problem_code(rule: str, cause: str, store: str) -> str:
     """The value of the filter `problem`: it chooses exactly the resources that one line of the overview counts.
 

@@ -21,11 +21,11 @@ ROWS = 100
 def clusters(request: HttpRequest, now: datetime) -> HttpResponse:
     refuse_unknown(request.GET, CLUSTER_PARAMETERS)
     chosen: ResourceFilters = parse_resources(request.GET)
-    ids = queries.cluster_ids(chosen.clusters) if chosen.clusters else None
+    ids = queries.ids_of(chosen.clusters)
     found = queries.cluster_rows(now, ids=ids, cursor=request.GET.get("cursor", ""), limit=ROWS)
     query = {"cluster": ",".join(chosen.clusters)} if chosen.clusters else {}
     context = {
-        "coverage": queries.coverage(now),
+        "coverage": queries.coverage(now, ids),
         "clusters": found,
         "pattern": query.get("cluster", ""),
         "next": with_query(reverse("clusters"), {**query, "cursor": found.next}) if found.next else "",

@@ -52,8 +52,18 @@ def sentence(problems: tuple[ProblemLine, ...], more: bool, seen: Coverage, reso
         if not seen.complete:
             return "Nothing needs someone among what we can see."
         return "Nothing needs someone." if resources else "Nothing to watch: no cluster has a resource of a known kind."
-    silent = sum(1 for line in problems if line.silent)
-    return f"{_how_many(len(problems), more)}{_unreported(silent, len(problems))}"
+    told = [line for line in problems if not line.about_silence]
+    unseen = _unseen(seen)
+    if not told:
+        return f"{unseen}Nothing needs someone among what we can see."
+    silent = sum(1 for line in told if line.silent)
+    return f"{unseen}{_how_many(len(told), more)}{_unreported(silent, len(told))}"
+
+
+def _unseen(seen: Coverage) -> str:
+    """An outage of ours or theirs makes counts look calm, so it is said first."""
+    lost = sum(1 for cluster in seen.silent if cluster.since)  # the others wait for their first collection
+    return f"{words.number(lost)} of {words.counted(seen.clusters, 'cluster')} cannot be seen. " if lost else ""
 
 
 def _how_many(number: int, more: bool) -> str:

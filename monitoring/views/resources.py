@@ -34,7 +34,7 @@ def resources(request: HttpRequest, now: datetime) -> HttpResponse:
     cursor = query.get("cursor", "")
     found = queries.resources(filters, now, cursor, limit)
     context = {
-        "coverage": queries.coverage(now),
+        "coverage": queries.coverage(now, queries.ids_of(filters.clusters)),
         "found": found,
         "rows": list(zip(found.rows, queries.strips(found.rows, now), strict=True)),
         "count": queries.count_resources(filters, now),

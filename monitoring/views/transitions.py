@@ -22,7 +22,7 @@ def transitions(request: HttpRequest, now: datetime) -> HttpResponse:
     names = [parameter.name for parameter in TRANSITION_PARAMETERS]
     kept = {name: values for name in names if (values := [value for value in query.getlist(name) if value])}
     context = {
-        "coverage": queries.coverage(now),
+        "coverage": queries.coverage(now, queries.ids_of(filters.clusters)),
         "found": found,
         "chips": [
             (

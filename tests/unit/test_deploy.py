@@ -74,6 +74,12 @@ def test_every_variable_is_a_setting() -> None:
         assert variables <= settings, name
 
 
+def test_who_refuses_addresses_and_who_connects_follow_the_same_networks() -> None:
+    given = {name: SERVICES[name]["environment"].get("DIAL_ALLOWED_NETWORKS") for name in OURS}
+    assert {name for name, value in given.items() if value} == {"web", "worker"}
+    assert given["web"] == given["worker"]
+
+
 def test_only_the_worker_can_open_credentials() -> None:
     holders = {n for n, service in SERVICES.items() if "credential-private-key" in service.get("secrets", ())}
     assert holders == {"worker"}

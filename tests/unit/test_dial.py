@@ -1,10 +1,15 @@
 """Where we may connect to."""
 
+import asyncio
+from ipaddress import ip_address
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clusters.dial import DialRefused, check, host_and_port, networks, permitted, refusal
+from clusters.connection import Connection, ReadFailed, Transport
+from clusters.dial import DialRefused, Policy, check, host_and_port, permitted, policy, refusal
+from clusters.observations import Failure, Target
 
 REFUSED_ADDRESSES = [
     "127.0.0.1",
@@ -51,12 +56,12 @@ REFUSED_URLS = [
 
 @pytest.mark.parametrize("address", REFUSED_ADDRESSES)
 def test_the_floor_refuses(address: str) -> None:
-    assert refusal(address, ()) != ""
+    assert refusal(address, Policy()) != ""
 
 
 @pytest.mark.parametrize("address", FINE_ADDRESSES)
 def test_private_and_public_addresses_are_fine(address: str) -> None:
-    assert refusal(address, ()) == ""
+    assert refusal(address, Policy()) == ""
 
 
 @pytest.mark.parametrize(
@@ -69,8 +74,8 @@ def test_private_and_public_addresses_are_fine(address: str) -> None:
     ],
 )
 def test_an_allowed_network_lifts_the_floor_for_itself_only(address: str, allowed: str) -> None:
-    assert refusal(address, networks([allowed])) == ""
-    assert refusal("169.254.169.254", networks([allowed])) != ""
+    assert refusal(address, policy([allowed])) == ""
+    assert refusal("169.254.169.254", policy([allowed])) != ""
 
 
 @pytest.mark.parametrize("url", REFUSED_URLS)
@@ -103,11 +108,64 @@ def test_check_refuses_our_own_machine_under_every_name(url: str) -> None:
 
 
 def test_of_several_addresses_only_the_permitted_are_used() -> None:
-    assert permitted("h", ["127.0.0.1", "10.0.0.1", "169.254.169.254"], ()) == ["10.0.0.1"]
+    assert permitted("h", ["127.0.0.1", "10.0.0.1", "169.254.169.254"], Policy()) == ["10.0.0.1"]
     with pytest.raises(DialRefused, match="administrator"):
-        permitted("h", ["127.0.0.1", "::1"], ())
+        permitted("h", ["127.0.0.1", "::1"], Policy())
     with pytest.raises(DialRefused):
-        permitted("h", [], ())
+        permitted("h", [], Policy())
+
+
+# Our own database and broker, in networks for documentation: should the policy fail, nobody is dialled.
+OWN = ("192.0.2.7", "2001:db8::7")
+
+
+@pytest.mark.parametrize(
+    "address", ["192.0.2.7", "::ffff:192.0.2.7", "64:ff9b::c000:207", "2001:db8::7", "2001:db8::7%eth0"]
+)
+def test_our_own_database_and_broker_are_refused(address: str) -> None:
+    assert "database or broker" in refusal(address, policy([], OWN))
+    assert refusal(address, policy([])) == ""
+    with pytest.raises(DialRefused, match="database or broker"):
+        permitted("h", [address], policy(["192.168.0.0/16"], OWN))
+
+
+def test_an_administrator_may_allow_the_network_of_our_own_database() -> None:
+    assert permitted("h", ["192.0.2.7", "192.0.2.8"], policy(["192.0.2.7/32"], OWN)) == ["192.0.2.7", "192.0.2.8"]
+
+
+def test_a_name_of_our_own_stands_for_all_its_addresses() -> None:
+    own = policy([], ["localhost"]).own_addresses()
+    assert own & {ip_address("127.0.0.1"), ip_address("::1")}
+
+
+# The second is 192.0.2.7 as a name, which only the resolver can tell.
+@pytest.mark.parametrize("host", ["192.0.2.7", "0xc0000207", "[2001:db8::7]"])
+def test_a_connection_to_our_own_database_is_not_even_tried(host: str) -> None:
+    async def dialled() -> None:
+        transport = Transport(policy([], OWN))
+        try:
+            url = f"https://{host}:5432"
+            target = Target(cluster_id=1, name="c", api_url=url, ca_pem="", token="t", cursors={}, deadline=5)
+            await Connection(transport, target).get("/version")
+        finally:
+            await transport.close()
+
+    with pytest.raises(ReadFailed, match="database or broker") as failed:
+        asyncio.run(dialled())
+    assert failed.value.problem.failure == Failure.DIAL_REFUSED
+
+
+def test_while_our_own_names_cannot_be_resolved_no_address_is_safe() -> None:
+    rules = policy([], ["does-not-exist.invalid"])
+    for _ in range(2):
+        with pytest.raises(DialRefused, match="cannot be resolved"):
+            check("https://10.0.0.1", rules)
+
+
+def test_a_policy_iterates_over_what_it_allows_and_stays_what_it_is() -> None:
+    rules = policy(["10.0.0.0/8"], OWN)
+    assert [str(network) for network in rules] == ["10.0.0.0/8"]
+    assert policy(rules) is rules
 
 
 @settings(deadline=None)

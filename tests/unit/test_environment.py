@@ -78,6 +78,21 @@ def test_other_broker_urls_are_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("database", "broker", "hosts"),
+    [
+        ("postgres://u:p@db:5432/name", "rediss://:p@broker:6379/0", ("db", "broker")),
+        ("postgres://u@db1,db2/name?target_session_attrs=read-write", "redis://db1", ("db1", "db2")),
+        ("postgres://u@[fd00::1]/name", "redis://[fd00::1]:6379", ("fd00::1",)),
+        ("postgres://u@/name?host=/run/postgresql", "/run/v.sock", ()),
+        ("postgres:///name", "redis+socket:///run/v.sock", ()),
+    ],
+)
+def test_hosts_that_we_use_ourselves(database: str, broker: str, hosts: tuple[str, ...]) -> None:
+    host = str(environment.database(database, "")["HOST"])
+    assert environment.tcp_hosts(host, environment.broker(broker)[1]) == hosts
+
+
+@pytest.mark.parametrize(
     ("reader", "arguments", "value"),
     [
         ("flag", {"default": False}, VALUE),

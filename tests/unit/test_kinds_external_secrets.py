@@ -109,6 +109,19 @@ def test_sync_windows_are_flattened() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "problem"), [(50, ""), (1_000, "Of its 1000 sync windows only the first 50 are judged.")]
+)
+def test_of_very_many_sync_windows_the_first_are_kept_and_the_rest_is_told(given: int, problem: str) -> None:
+    windows = {"kind": "deny", "windows": [{"schedule": "CANARY", "duration": "1m"}] * given}
+    document = {"metadata": {"name": "db", "namespace": "shop"}, "spec": {"syncWindows": windows}}
+    observation = BY_NAME["ExternalSecret"].observe(json.dumps(document).encode())
+
+    assert observation is not None
+    assert isinstance(observation.facts, RefreshedFacts)
+    assert (len(observation.facts.sync_windows), observation.facts.problem) == (50, problem)
+
+
 # Vectors of the formula, computed by the controller: empty metadata under 2.9.0 and under 0.16.1 (MD5).
 SHA3_OF_NOTHING = "f47fe3c0b255b6dd8047cdffa772587bb829efe7a1cb70febeda2eb2"
 MD5_OF_NOTHING = "2f2c636d06132f67992c15a1daeb0a5f"

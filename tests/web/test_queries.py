@@ -178,7 +178,15 @@ def test_more_causes_than_fit_are_said_to_be_more_and_keep_the_silent_clusters()
             cluster, f"a/b{number}", Health.AT_RISK, findings=(make.finding(Health.AT_RISK, cause=str(number)),)
         )
     lines, more = queries.needs_someone(NOW, seen=queries.coverage(NOW))
-    assert (len(lines), more, lines[-1].names) == (10, True, ("prod-ap",))
+    assert (len(lines), more, lines[0].names) == (10, True, ("prod-ap",))
+
+
+def test_coverage_of_one_cluster_says_nothing_of_the_others() -> None:
+    dead = make.cluster("prod-ap", read=HOUR, failing=HOUR)
+    alive = make.cluster()
+    of_dead, of_alive = (queries.coverage(NOW, [cluster.pk]) for cluster in (dead, alive))
+    assert (of_dead.clusters, of_dead.reporting, of_dead.oldest_at) == (1, 0, None)
+    assert (of_alive.clusters, of_alive.reporting, of_alive.silent) == (1, 1, ())
 
 
 def test_paging_shows_every_resource_once_worst_first() -> None:

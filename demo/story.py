@@ -112,7 +112,7 @@ STAGING = Plot(
     resealed={"qa/device-farm": Trouble(back=((-16, -15),), live=(655, 656), every=2)},
     operator=Trouble(live=(60, 690), every=5, first=2),
     first_key=9 * MINUTE - 6 * DAY,
-    renew_period="24h",
+    renew_period="12h",
     # One renewal is left out, so that it is late when the fleet is first seen and comes nine minutes later.
     renewals=Trouble(
         back=tuple((9 / 60 - 24 * days, 9 / 60 - 24 * days + 1) for days in range(5, 1, -1)),

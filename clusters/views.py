@@ -43,7 +43,11 @@ def _register(form: AddClusterForm, now: datetime) -> bool:
             for entry in form.entries:
                 registration.register(entry, now=now, interval=interval)
     except InvalidField as error:
-        form.add_error(error.field if error.field in form.fields else None, str(error))
+        if form.cleaned_data.get("kubeconfig"):
+            hint = "Nothing was registered. Paste it again, with the contexts that you want named below."
+            form.add_error("kubeconfig", f"{error}. {hint}")
+        else:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
     except CredentialError as error:
         form.add_error(None, str(error))
     return not form.errors

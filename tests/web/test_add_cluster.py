@@ -78,6 +78,8 @@ def test_all_contexts_or_none(staff: Client) -> None:
     response = staff.post("/add-cluster/", {"kubeconfig": kubeconfig(token=TOKEN)})
     assert b"registered already" in response.content
     assert list(Cluster.objects.values_list("name", flat=True)) == ["second"]
+    assert response.context["form"].errors.keys() == {"kubeconfig"}, "said where it was pasted"
+    assert b"Nothing was registered." in response.content
 
 
 def test_only_staff_registers_clusters(viewer: Client) -> None:

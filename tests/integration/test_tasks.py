@@ -1,8 +1,6 @@
 """Through a real worker and a real broker: what beat sends ends as rows, and only ids travel."""
 
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import redis
@@ -14,6 +12,7 @@ from demo.apiserver import Fleet, running
 from monitoring import tasks
 from monitoring.models import Collection, Lease, Resource
 from secretsdash.celery import app
+from tests.envtest.server import wait_until
 from tests.integration.test_whole_way import external_secret, store
 from tests.integration.whole_way import register
 
@@ -41,22 +40,14 @@ def fleet() -> Iterator[Fleet]:
         yield fleet
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to that"
-        pause.wait(0.05)
-
-
 def test_a_worker_collects_what_beat_dispatches(broker: redis.Redis, fleet: Fleet) -> None:
     with start_worker(app, pool="solo", queues=QUEUES, perform_ping_check=False, shutdown_timeout=30):
         tasks.dispatch_due.delay()
-        wait_until(lambda: Collection.objects.filter(result="complete").exists())
-        wait_until(lambda: Lease.objects.get().held_until is None)
+        wait_until(lambda: Collection.objects.filter(result="complete").exists(), "the cluster is read")
+        wait_until(lambda: Lease.objects.get().held_until is None, "the lease is given back")
         tasks.recheck_due.delay()
         tasks.prune.delay()
-        wait_until(lambda: not any(broker.llen(queue) for queue in QUEUES))
+        wait_until(lambda: not any(broker.llen(queue) for queue in QUEUES), "every message is taken")
     connections.close_all()
     assert Resource.objects.filter(name="db").count() == 1
 

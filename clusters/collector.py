@@ -175,7 +175,8 @@ class Reading:
             self.results[kind] = KindResult(kind=kind, outcome=Outcome.FAILED, problem=problem)
 
     async def _list(self, watched: WatchedKind, version: str) -> KindResult:
-        return await listing.read_kind(self._connection, watched, version, self._cursor(watched.kind))
+        namespaces = self._target.secret_namespaces if watched.by_namespace else ()
+        return await listing.read_kind(self._connection, watched, version, self._cursor(watched.kind), namespaces)
 
     async def _read_events(self, served: discovery.Served) -> KindResult:
         kinds = [kind for kind in JUDGED_KINDS if kind in served.versions]

@@ -111,6 +111,7 @@ def open_target(cluster: Cluster, private_key: str, cursors: Mapping[str, ReadCu
         client_key=payload.client_key,
         cursors=cursors,
         deadline=deadline,
+        secret_namespaces=cluster.secret_namespaces,
     )
 
 

@@ -97,6 +97,11 @@ async def _ask(connection: Connection) -> Served:
             if failed.status not in (403, 500, 503):
                 raise
             problems.update({watched.kind: failed for watched in kinds})
+    for watched in WATCHED_KINDS:
+        if watched.needs and not any(kind in versions for kind in watched.needs):
+            del versions[watched.kind]
+            if unknown := [kind for kind in watched.needs if kind in problems]:
+                problems[watched.kind] = problems[unknown[0]]
     return Served(version, versions, problems)
 
 

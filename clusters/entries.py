@@ -1,11 +1,13 @@
 """A cluster that somebody wants to register: the checks of each field, wherever it came from.
 
-Every value that leaves this module is normalised; no message repeats one. Nothing is resolved, opened or asked:
+Every value that leaves this module is normalised; no message repeats one but a namespace's name. Nothing is resolved,
+opened or asked:
 where an address may lead to is decided by clusters.dial.
 """
 
 import re
 import warnings
+from collections.abc import Iterable
 from ipaddress import IPv6Address
 from urllib.parse import urlsplit
 
@@ -22,9 +24,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 MAX_URL, MAX_TOKEN, MAX_PEM = 500, 16 * 1024, 256 * 1024
+# Each costs two requests at every collection; who has more lists Secrets in the whole cluster.
+MAX_NAMESPACES = 100
 
 NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9._-]{0,61}[a-zA-Z0-9])?", re.ASCII)
 HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
+NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", re.ASCII)
 PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
@@ -174,6 +179,18 @@ def _certificates(field: str, pem: str) -> str:
             return "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in certificates)
     except (ValueError, UnsupportedAlgorithm):
         raise InvalidField(field, "does not hold certificates in PEM form") from None
+
+
+def check_namespaces(names: Iterable[object]) -> list[str]:
+    """The namespaces in which the metadata of Secrets is listed, each once; empty for the whole cluster."""
+    checked: dict[str, None] = {}
+    for name in names:
+        if not isinstance(name, str) or not NAMESPACE.fullmatch(name):
+            raise InvalidField("secret_namespaces", f'"{printable(str(name))}" is not the name of a namespace')
+        checked[name] = None
+    if len(checked) > MAX_NAMESPACES:
+        raise InvalidField("secret_namespaces", f"must be at most {MAX_NAMESPACES} namespaces")
+    return list(checked)
 
 
 def printable(text: str) -> str:

@@ -1,10 +1,11 @@
 """Registering a cluster in the browser: a kubeconfig, or its address, certificates and a token by hand."""
 
+import re
 from typing import Any
 
 from django import forms
 
-from clusters.entries import ClusterEntry, InvalidField, entry_from_fields
+from clusters.entries import ClusterEntry, InvalidField, check_namespaces, entry_from_fields
 from clusters.kubeconfig import MAX_BYTES, ParseError, parse
 from clusters.models import DEFAULT_INTERVAL, MAX_INTERVAL, MIN_INTERVAL
 
@@ -28,6 +29,7 @@ class AddClusterForm(forms.Form):
     interval_seconds = forms.IntegerField(
         required=False, min_value=MIN_INTERVAL, max_value=MAX_INTERVAL, initial=DEFAULT_INTERVAL
     )
+    secret_namespaces = forms.CharField(required=False, max_length=10_000)
 
     entries: tuple[ClusterEntry, ...] = ()
 
@@ -42,6 +44,13 @@ class AddClusterForm(forms.Form):
             else:
                 self._read_fields(data)
         return data
+
+    def clean_secret_namespaces(self) -> list[str]:
+        """Names between commas or blanks."""
+        try:
+            return check_namespaces(re.findall(r"[^\s,]+", self.cleaned_data["secret_namespaces"]))
+        except InvalidField as error:
+            raise forms.ValidationError(str(error)) from None
 
     def _read_kubeconfig(self, data: dict[str, Any]) -> None:
         contexts = [name.strip() for name in data.get("contexts", "").split(",") if name.strip()]

@@ -5,7 +5,7 @@ second time only if it holds something new. A delta (WATCH from `ReadCursor.reso
 Outcome.DELTA) would be a second way to make the same KindResult; `read_kind` is where the two would part.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -80,21 +80,44 @@ class Content:
         self.resource_version = self.resource_version or other.resource_version
 
 
-async def read_kind(connection: Connection, watched: WatchedKind, version: str, cursor: ReadCursor) -> KindResult:
-    """Everything of one kind. Raises ReadFailed."""
-    path = f"/apis/{watched.group}/{version}/{watched.plural}" if watched.group else f"/api/{version}/{watched.plural}"
+async def read_kind(
+    connection: Connection, watched: WatchedKind, version: str, cursor: ReadCursor, namespaces: Sequence[str] = ()
+) -> KindResult:
+    """Everything of one kind, or what there is of it in `namespaces`, if any. Raises ReadFailed."""
     content = Content(cursor.known)
-    for selector in watched.selectors:
-        request = ListRequest(path, selector, watched.accept, watched.list_kind, _strict(watched))
-        await _read_list(connection, request, content)
+    for namespace in namespaces or ("",):
+        path = _path(watched, version, namespace)
+        for selector in watched.selectors:
+            request = ListRequest(path, selector, watched.accept, watched.list_kind, _strict(watched))
+            try:
+                await _read_list(connection, request, content)
+            except ReadFailed as failed:
+                raise _in_namespace(failed, watched, namespace) from failed
     observations = {entry.key: entry for entry in content.new if isinstance(entry, Observation)}
     return KindResult(
         kind=watched.kind,
         outcome=Outcome.COMPLETE,
         served_version=version,
         resource_version=content.resource_version,
+        namespaces=tuple(namespaces),
         observations=tuple(observations.values()),
         unchanged=frozenset(content.unchanged),
+    )
+
+
+def _path(watched: WatchedKind, version: str, namespace: str) -> str:
+    group = f"/apis/{watched.group}/{version}" if watched.group else f"/api/{version}"
+    return f"{group}/namespaces/{namespace}/{watched.plural}" if namespace else f"{group}/{watched.plural}"
+
+
+def _in_namespace(failed: ReadFailed, watched: WatchedKind, namespace: str) -> ReadFailed:
+    """`failed`, and in which of the namespaces: one that may not be listed makes the whole kind unknown."""
+    if not namespace or failed.status != 403:
+        return failed
+    return ReadFailed(
+        failed.problem.failure,
+        f"The credential may not list {watched.plural} in the namespace {namespace}.",
+        status=failed.status,
     )
 
 

@@ -21,7 +21,11 @@ class ClusterQuerySet(models.QuerySet["Cluster"]):
 
 
 class Cluster(models.Model):
-    """One Kubernetes API server that we are configured to read. `labels` are ours (region, environment ...)."""
+    """One Kubernetes API server that we are configured to read. `labels` are ours (region, environment ...).
+
+    `secret_namespaces` are the namespaces in which the metadata of Secrets is listed (tier T2 by namespace); with none
+    they are listed in the whole cluster, where the credential may.
+    """
 
     name = models.CharField(max_length=63, validators=[RegexValidator(NAME_PATTERN)])
     labels = models.JSONField(default=dict, blank=True)
@@ -31,6 +35,7 @@ class Cluster(models.Model):
     interval_seconds = models.PositiveIntegerField(
         default=DEFAULT_INTERVAL, validators=[MinValueValidator(MIN_INTERVAL), MaxValueValidator(MAX_INTERVAL)]
     )
+    secret_namespaces = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 

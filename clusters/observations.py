@@ -5,7 +5,7 @@ of it that is ever stored; no field here may hold a secret value, a template, a 
 Facts are stored as JSON and read back with `facts_from_json`, so that a verdict can be renewed without the cluster.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -81,7 +81,9 @@ class RefreshedFacts(ReconciledFacts, frozen=True):
     status.syncedResourceVersion; `expected_version` is what it would be for the current generation, labels and
     annotations ("" = cannot be computed). `stores` are all stores the object reads, `store` the first for display
     ("ClusterSecretStore vault" or "SecretStore vault"), both empty for generators. `spec_written_at` is the newest
-    managedFields time of a manager that owns part of the spec, labels or annotations (None: not known).
+    managedFields time of a manager that owns part of the spec, labels or annotations (None: not known). `written_api`
+    is the oldest API version in which a manager still writes part of the spec ("v1beta1"; "" = the one that is stored).
+    `finds_all` marks a dataFrom[].find that selects by neither name, path nor tags.
     """
 
     refreshed_at: datetime | None = None
@@ -97,6 +99,8 @@ class RefreshedFacts(ReconciledFacts, frozen=True):
     deletion_policy: str = ""
     immutable: bool = False
     sync_windows: tuple[SyncWindow, ...] = ()
+    written_api: str = ""
+    finds_all: bool = False
 
 
 class FailedNamespace(Record, frozen=True):
@@ -120,14 +124,30 @@ class StoreFacts(ReconciledFacts, frozen=True):
     server: str = ""
     controller: str = ""
     namespaces_limited: bool = False
+    written_api: str = ""
+
+
+class SealedItem(Record, frozen=True):
+    """One encrypted item. `digest` is of its ciphertext (public by design): first 32 hex digits of SHA-256.
+
+    `written_at` is when its manager wrote it last (None: nobody recorded it). `key_bits` is the modulus of the key that
+    sealed it, by the length that the ciphertext begins with (0: not in that form).
+    """
+
+    name: str = ""
+    digest: str = ""
+    written_at: datetime | None = None
+    key_bits: int = 0
 
 
 class SealedSecretFacts(ReconciledFacts, frozen=True):
     """`ready` mirrors the Synced condition. `observed_generation` and `updated_at` are of the status.
 
-    `items` are the names of the encrypted items, never ciphertext. `scope` is what decryption uses (the object's own
+    `sealed` are the encrypted items, never their ciphertext. `scope` is what decryption uses (the object's own
     annotations), `template_scope` what its template says: strict, namespace-wide or cluster-wide.
     `spec_written_at` is the newest managedFields time of a manager that owns part of the spec (None: not known).
+    `template_items` are the keys of spec.template.data. `shares_target`: its template says that the Secret is patched
+    (`patch`) or has no owner (`skip-set-owner-references`), so that ownership tells nothing.
     """
 
     observed_generation: int = 0
@@ -135,7 +155,9 @@ class SealedSecretFacts(ReconciledFacts, frozen=True):
     spec_written_at: datetime | None = None
     scope: str = "strict"
     template_scope: str = "strict"
-    items: tuple[str, ...] = ()
+    sealed: tuple[SealedItem, ...] = ()
+    template_items: tuple[str, ...] = ()
+    shares_target: bool = False
     target: str = ""
 
 
@@ -156,9 +178,14 @@ class SealingCertificateFacts(Facts, frozen=True):
 
 
 class ClassFacts(Facts, frozen=True):
-    """SecretProviderClass: provider type, the names it asks for, the Secrets it makes. Never its parameters."""
+    """SecretProviderClass: provider type, the names it asks for, the Secrets it makes. Never its parameters.
+
+    `source` is a digest of what addresses the provider (region, vault, tenant; an allowlist per provider): two classes
+    with one source and one object id read the same secret. "" where that is not known.
+    """
 
     provider: str = ""
+    source: str = ""
     objects: tuple[str, ...] = ()
     secret_names: tuple[str, ...] = ()
     spec_written_at: datetime | None = None
@@ -186,6 +213,66 @@ class MountFacts(Facts, frozen=True):
     written_at: datetime | None = None
 
 
+class PodMount(Record, frozen=True):
+    """One volume of a pod with one class. `sub_path`: a container mounts a part of it, which never sees a rotation."""
+
+    class_name: str = ""
+    driver: str = ""
+    sub_path: bool = False
+
+
+class PodFacts(Facts, frozen=True):
+    """A pod that mounts at least one SecretProviderClass (tier T1). `phase` is Pending, Running, Succeeded or Failed.
+
+    `scheduled_at` is when it got its node (None: not yet).
+    """
+
+    phase: str = ""
+    node: str = ""
+    scheduled_at: datetime | None = None
+    mounts: tuple[PodMount, ...] = ()
+
+
+class DriverPodFacts(Facts, frozen=True):
+    """A pod of the CSI driver or of one of its providers on one node (tier T1). `role` as in WorkloadFacts."""
+
+    role: str = ""
+    node: str = ""
+    ready: bool = False
+    provider: str = ""
+
+
+class DataWriter(Record, frozen=True):
+    """Who wrote which keys of a Secret's data, and when, by managedFields."""
+
+    manager: str = ""
+    at: datetime | None = None
+    keys: tuple[str, ...] = ()
+
+
+class SecretFacts(Facts, frozen=True):
+    """A Secret, metadata only (tier T2): never its data.
+
+    `owner` is the object that controls it, or its first owner ("" for none), `owner_uid` its UID. `managed_by` is the
+    controller whose label or annotation it bears: external-secrets, sealed-secrets, secrets-store-csi or "".
+    `empty`: the controller's hash says that it has no data. `last_applied`: an annotation of kubectl holds its values.
+    """
+
+    owner_kind: str = ""
+    owner: str = ""
+    owner_uid: str = ""
+    managed_by: str = ""
+    empty: bool = False
+    last_applied: bool = False
+    writers: tuple[DataWriter, ...] = ()
+
+
+class PasswordFacts(Facts, frozen=True):
+    """A Password generator of External Secrets: how many bits of entropy its spec asks for (0: cannot be told)."""
+
+    entropy_bits: int = 0
+
+
 class DriverFacts(Facts, frozen=True):
     """CSIDriver. `requires_republish` is None where absent (normal before driver 1.6)."""
 
@@ -202,6 +289,7 @@ class WorkloadFacts(Facts, frozen=True):
     """A Deployment or DaemonSet of one of the operators.
 
     `role`: external-secrets, sealed-secrets, csi-driver or csi-provider; `version` is the image tag.
+    `short_since` is since when fewer are ready than desired, by our history (by the cluster's clock).
     `options` are allowlisted command line flags or environment settings by flag name without dashes,
     e.g. {"key-renew-period": "720h0m0s", "enable-secret-rotation": "true", "rotation-poll-interval": "2m"}.
     """
@@ -210,6 +298,7 @@ class WorkloadFacts(Facts, frozen=True):
     version: str = ""
     desired: int = 0
     ready: int = 0
+    short_since: datetime | None = None
     options: dict[str, str] = {}
 
 
@@ -221,6 +310,10 @@ FACTS_TYPES: dict[str, type[Facts]] = {
     "SecretStore": StoreFacts,
     "ClusterSecretStore": StoreFacts,
     "SealedSecret": SealedSecretFacts,
+    "Pod": PodFacts,
+    "DriverPod": DriverPodFacts,
+    "Secret": SecretFacts,
+    "Password": PasswordFacts,
     "SealingKey": SealingKeyFacts,
     "SealingCertificate": SealingCertificateFacts,
     "SecretProviderClass": ClassFacts,
@@ -312,7 +405,8 @@ class KindResult(msgspec.Struct, frozen=True, kw_only=True):
     `observations` holds new and changed resources only, `unchanged` the known fingerprints seen again. With COMPLETE
     every known fingerprint in neither belongs to a resource that changed or is gone. With DELTA `removed` names the
     deleted ones. For the kind "Event" `events` is filled instead of `observations`. `resource_version` is where the
-    next delta may start. Any other outcome carries no content and removes nothing.
+    next delta may start. `namespaces` are those that the list was limited to (empty: all). Any other outcome carries no
+    content and removes nothing.
     """
 
     kind: str
@@ -320,6 +414,7 @@ class KindResult(msgspec.Struct, frozen=True, kw_only=True):
     problem: Problem | None = None
     served_version: str = ""
     resource_version: str = ""
+    namespaces: tuple[str, ...] = ()
     observations: tuple[Observation, ...] = ()
     events: tuple[EventNote, ...] = ()
     unchanged: frozenset[int] = frozenset()
@@ -363,6 +458,7 @@ class Target:
         "cursors",
         "deadline",
         "name",
+        "secret_namespaces",
         "token",
     )
 
@@ -378,6 +474,7 @@ class Target:
         client_key: str = "",
         cursors: Mapping[str, ReadCursor],
         deadline: float,
+        secret_namespaces: Sequence[str] = (),
     ) -> None:
         self.cluster_id = cluster_id
         self.name = name
@@ -387,6 +484,7 @@ class Target:
         self.client_certificate = client_certificate
         self.client_key = client_key
         self.cursors = cursors
+        self.secret_namespaces = tuple(secret_namespaces)  # where Secrets may be listed; empty: in all
         self.deadline = deadline  # seconds for the whole collection
 
     def __repr__(self) -> str:

@@ -3,7 +3,7 @@
 Settings give the key that credentials are sealed for. Errors are meant for the user and name the field.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from ipaddress import ip_address
 
@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 
 from clusters import dial
 from clusters.credentials import payload_of, seal
-from clusters.entries import ClusterEntry, InvalidField
+from clusters.entries import ClusterEntry, InvalidField, check_namespaces
 from clusters.models import MAX_INTERVAL, MIN_INTERVAL, Cluster, Credential
 
 MAX_LABELS, MAX_LABEL = 20, 63
@@ -31,20 +31,21 @@ def register(
     now: datetime,
     labels: Mapping[str, object] | None = None,
     interval: int | None = None,
+    secret_namespaces: Sequence[object] | None = None,
     replace: bool = False,
 ) -> Cluster:
     """Stores the cluster and its sealed credential. `interval` in seconds, None for POLL_INTERVAL.
 
-    With `replace` a cluster of this name gets address, trust and credential anew and keeps its history; labels and
-    interval change only if given. Raises InvalidField (AlreadyRegistered) or credentials.KeyMissing.
+    With `replace` a cluster of this name gets address, trust and credential anew and keeps its history; labels,
+    interval and namespaces change only if given. Raises InvalidField (AlreadyRegistered) or credentials.KeyMissing.
     """
     check_address(entry.api_url)
     sealed = seal(payload_of(entry), settings.CREDENTIAL_PUBLIC_KEY)
-    given = _checked(labels=labels, interval=interval)
+    given = _checked(labels, interval, secret_namespaces)
     with transaction.atomic():
         cluster = Cluster.objects.select_for_update().filter(name__iexact=entry.name).first()
         if cluster is None:
-            cluster = _created(entry, now, {**_checked(labels=None, interval=settings.POLL_INTERVAL), **given})
+            cluster = _created(entry, now, {**_checked(interval=settings.POLL_INTERVAL), **given})
         elif not replace:
             raise AlreadyRegistered(cluster.name)
         else:
@@ -60,9 +61,10 @@ def change(
     enabled: bool | None = None,
     labels: Mapping[str, object] | None = None,
     interval: int | None = None,
+    secret_namespaces: Sequence[object] | None = None,
 ) -> Cluster:
     """Changes what is given. Address and credential are changed only together, by `register(replace=True)`."""
-    given = _checked(labels=labels, interval=interval)
+    given = _checked(labels, interval, secret_namespaces)
     _update(cluster, now, {**given, **({} if enabled is None else {"enabled": enabled})})
     return cluster
 
@@ -90,12 +92,18 @@ def _update(cluster: Cluster, now: datetime, given: Mapping[str, object]) -> Non
     cluster.save(update_fields=[*given, "updated_at"])
 
 
-def _checked(*, labels: Mapping[str, object] | None, interval: int | None) -> dict[str, object]:
+def _checked(
+    labels: Mapping[str, object] | None = None,
+    interval: int | None = None,
+    secret_namespaces: Sequence[object] | None = None,
+) -> dict[str, object]:
     given: dict[str, object] = {}
     if labels is not None:
         given["labels"] = check_labels(labels)
     if interval is not None:
         given["interval_seconds"] = check_interval(interval)
+    if secret_namespaces is not None:
+        given["secret_namespaces"] = check_namespaces(secret_namespaces)
     return given
 
 

@@ -37,11 +37,11 @@ def add_cluster(request: HttpRequest) -> HttpResponse:
 
 def _register(form: AddClusterForm, now: datetime) -> bool:
     """All entries or none. What is wrong becomes an error of the form."""
-    interval = form.cleaned_data.get("interval_seconds")
+    interval, namespaces = (form.cleaned_data.get(name) for name in ("interval_seconds", "secret_namespaces"))
     try:
         with transaction.atomic():
             for entry in form.entries:
-                registration.register(entry, now=now, interval=interval)
+                registration.register(entry, now=now, interval=interval, secret_namespaces=namespaces)
     except InvalidField as error:
         if form.cleaned_data.get("kubeconfig"):
             hint = "Nothing was registered. Paste it again, with the contexts that you want named below."

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import yaml
 
 from demo import shapes
-from demo.external_secrets import ClusterExternalSecret, ExternalSecret, PushSecret
+from demo.external_secrets import ClusterExternalSecret, ExternalSecret, Poison, PushSecret
 from demo.sealed_secrets import SealedSecret, SealingKeys
 from demo.secrets_store_csi import Driver, Mounts
 from demo.shapes import Object, World
@@ -33,6 +33,8 @@ class Plot:
     """What happens in one cluster. Keys are `namespace/name`, `@name` for a ClusterSecretStore.
 
     `missing` are provider failures of one ExternalSecret, `silent` stops its refreshes, `rotated` changes its value.
+    While `poison` lasts, an object whose interval cannot be parsed stops all refreshes; `edited` are Secrets that
+    somebody changed by hand. `opened` are resources that we may read beyond the smallest tier.
     """
 
     stores: Mapping[str, Trouble] = field(default_factory=dict)
@@ -45,6 +47,9 @@ class Plot:
     mounts: Mapping[str, Trouble] = field(default_factory=dict)
     node: Trouble = QUIET
     operator: Trouble = QUIET
+    poison: Trouble = QUIET
+    edited: Mapping[str, Trouble] = field(default_factory=dict)
+    opened: tuple[str, ...] = ()
     renewals: Trouble = QUIET
     first_key: int = -40 * DAY
     renew_period: str = "720h"
@@ -90,7 +95,7 @@ class Settlers:
             chance % interval if phase is None else phase,
             5 + chance % 60,
             failing,
-            (silent, self.plot.operator),
+            (silent, self.plot.operator, self.plot.poison),
         )
 
     def _external_secret(self, line: str) -> ExternalSecret:
@@ -128,6 +133,8 @@ class Settlers:
         for parent, namespaces in self.entry["parents"].items():
             child = next(secret for secret in secrets if secret.owner == parent)
             made.append(ClusterExternalSecret(self.world, parent, child, tuple(namespaces)))
+        if self.plot.poison is not QUIET:
+            made.append(Poison(self.world, "qa", "nightly-report", next(iter(self.stores.values())), self.plot.poison))
         return made
 
     def sealed_secrets(self) -> list[Inhabitant]:
@@ -139,6 +146,7 @@ class Settlers:
                 self.plot.sealed.get(full, QUIET),
                 self.plot.resealed.get(full, QUIET),
                 "namespace-wide" if full == "web/basic-auth" else "",
+                self.plot.edited.get(full, QUIET),
             )
             for full, items in self.entry["sealed"].items()
         ]

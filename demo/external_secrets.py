@@ -180,6 +180,39 @@ class ExternalSecret:
 
 
 @dataclass(frozen=True)
+class Poison:
+    """An ExternalSecret with an interval in days, which Go does not know: the controller is blind while it is there."""
+
+    world: World
+    namespace: str
+    name: str
+    store: Store
+    there: Trouble
+
+    def signature(self, t: int) -> Hashable:
+        return self.there.at(t)
+
+    def build(self, t: int) -> list[Object]:
+        window = self.there.at(t)
+        if window is None:
+            return []
+        obj: Object = {
+            "apiVersion": f"{GROUP}/v1",
+            "kind": "ExternalSecret",
+            "metadata": shapes.metadata(
+                self.world, "ExternalSecret", self.namespace, self.name, generation=1, created=window.start
+            ),
+            "spec": {
+                "refreshInterval": "1d",
+                "secretStoreRef": {"kind": self.store.kind, "name": self.store.name},
+                "target": {"name": self.name, "creationPolicy": "Owner", "deletionPolicy": "Retain"},
+                "data": [{"secretKey": "token", "remoteRef": {"key": "qa-nightly", "property": "token"}}],
+            },
+        }
+        return [shapes.managed(self.world, obj, ("kubectl-client-side-apply", window.start, ""))]
+
+
+@dataclass(frozen=True)
 class PushSecret:
     """A PushSecret that copies one Secret to a store every five minutes, unless the provider refuses."""
 

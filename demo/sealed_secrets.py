@@ -17,6 +17,7 @@ from demo.timeline import DAY, HOUR, Trouble
 
 API = "bitnami.com/v1alpha1"
 CONTROLLER = "controller"
+EDITOR = "kubectl-edit"
 SERVICE = "kube-system/sealed-secrets-controller"
 KEY_BITS = 2048
 LABEL = "sealedsecrets.bitnami.com/sealed-secrets-key"
@@ -34,7 +35,11 @@ def sealed_item(length: int, *seed: object) -> str:
 
 @dataclass(frozen=True)
 class SealedSecret:
-    """One SealedSecret. In a `broken` window it carries items that no key of the cluster can open."""
+    """One SealedSecret.
+
+    In a `broken` window it carries items that no key of the cluster can open, in an `edited` one somebody has changed
+    its Secret by hand.
+    """
 
     world: World
     namespace: str
@@ -43,6 +48,7 @@ class SealedSecret:
     broken: Trouble = field(default_factory=Trouble)
     resealed: Trouble = field(default_factory=Trouble)
     scope: str = ""
+    edited: Trouble = field(default_factory=Trouble)
 
     def _edits(self, t: int) -> list[int]:
         """The last edit of the spec and how many there were: sealing anew, breaking and repairing all are edits."""
@@ -59,7 +65,7 @@ class SealedSecret:
 
     def signature(self, t: int) -> Hashable:
         edited, count = self._edits(t)
-        return (edited, count, self.broken.at(t), t - edited < HOUR)
+        return (edited, count, self.broken.at(t), self.edited.at(t), t - edited < HOUR)
 
     def _annotations(self) -> dict[str, str]:
         return {f"sealedsecrets.bitnami.com/{self.scope}": "true"} if self.scope else {}
@@ -106,9 +112,22 @@ class SealedSecret:
     def _target(self, obj: Object, t: int) -> list[Object]:
         window = self.broken.at(t)
         at, _ = self._edits(window.start - 1 if window and window.start > self._born() else t)
-        return [
-            shapes.secret(self.world, self.namespace, self.name, list(self.items), owner=obj, manager=CONTROLLER, at=at)
-        ]
+        made = shapes.secret(
+            self.world, self.namespace, self.name, list(self.items), owner=obj, manager=CONTROLLER, at=at
+        )
+        if by_hand := self.edited.at(t):
+            made["metadata"]["managedFields"].append(self._edit(by_hand.start))
+        return [made]
+
+    def _edit(self, at: int) -> Object:
+        return {
+            "manager": EDITOR,
+            "operation": "Update",
+            "apiVersion": "v1",
+            "time": self.world.stamp(at),
+            "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:data": {f"f:{self.items[0]}": {}}},
+        }
 
     def _events(self, obj: Object, t: int, edited: int) -> list[Object]:
         if t - edited >= HOUR:

@@ -111,6 +111,9 @@ STAGING = Plot(
     },
     resealed={"qa/device-farm": Trouble(back=((-16, -15),), live=(655, 656), every=2)},
     operator=Trouble(live=(60, 690), every=5, first=2),
+    poison=Trouble(back=((-40.2, -39.1),), live=(150, 1380), every=6),
+    edited={"monitoring/grafana-oauth": Trouble(back=((-30, FOREVER),))},
+    opened=("secrets", "pods"),
     first_key=9 * MINUTE - 6 * DAY,
     renew_period="12h",
     # One renewal is left out, so that it is late when the fleet is first seen and comes nine minutes later.

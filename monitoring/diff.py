@@ -20,7 +20,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     first_seen_at: datetime
     health: Health
     since: datetime
-    findings: list[object]
+    findings: list[dict[str, object]]
+    lints: list[dict[str, object]]
     facts: dict[str, object]
     recheck_at: datetime | None
     due_at: datetime | None

@@ -21,10 +21,12 @@ FAMILIES = (
         ("ExternalSecret", "ClusterExternalSecret", "PushSecret", "ClusterPushSecret"),
     ),
     Family("sealed-secrets", "Sealed Secrets", ("SealedSecret",)),
-    Family("csi-mounts", "CSI mounts", ("SecretProviderClass", "SecretProviderClassPodStatus")),
+    Family("csi-mounts", "CSI mounts", ("SecretProviderClass", "SecretProviderClassPodStatus", "Pod")),
     Family("stores", "Stores", ("SecretStore", "ClusterSecretStore")),
 )
 JUDGED_KINDS = tuple(kind for family in FAMILIES for kind in family.kinds)
+# Only a higher tier of rights than the first shows them (deploy/rbac): where they may not be read, somebody chose so.
+OPTIONAL_KINDS = ("Pod",)
 FAMILY_OF = {kind: family for family in FAMILIES for kind in family.kinds}
 
 # What people call a kind whose own name is too long for a table. Everything else is called by its Kubernetes name.

@@ -6,19 +6,37 @@ from clusters import registration
 from clusters.models import Cluster
 from monitoring import leases
 from monitoring.models import (
+    Ciphertext,
     ClusterState,
     Collection,
     Cursor,
     Event,
     HealthCount,
+    KnownKey,
     Lease,
+    MountedVersion,
     Reference,
     Resource,
+    ServedCertificate,
     Transition,
 )
 
 # References point at resources, so they go first; the lease goes last, because holding it keeps collections out.
-TABLES = (Reference, Resource, Event, Transition, Collection, HealthCount, Cursor, ClusterState, Lease)
+TABLES = (
+    Reference,
+    Resource,
+    Event,
+    Transition,
+    Collection,
+    HealthCount,
+    Cursor,
+    Ciphertext,
+    MountedVersion,
+    ServedCertificate,
+    KnownKey,
+    ClusterState,
+    Lease,
+)
 
 
 def forget(cluster: Cluster) -> None:

@@ -1,46 +1,64 @@
 """Judge what changed and what depends on it, for one cluster: observations and rows in, entries to record out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import msgspec
 
 from clusters.kinds import SUPPORTING_KINDS
 from clusters.models import Cluster
 from clusters.observations import (
+    FACTS_TYPES,
+    ClassFacts,
     EventNote,
+    Facts,
     MountFacts,
     Observation,
     ResourceKey,
     Snapshot,
+    WorkloadFacts,
     facts_from_json,
 )
 from monitoring import known, rules
-from monitoring.context import PARENT_KINDS, Overlay, class_key, parent_keys
+from monitoring.census import COUNTED_RULES, with_census
+from monitoring.context import PARENT_KINDS, Overlay, class_key, parent_keys, secret_keys
 from monitoring.diff import Changes, Known
 from monitoring.health import Health
 from monitoring.recorder import Entry, finding_to_json
 from monitoring.rotation import with_change_times
 from monitoring.rules.base import ClusterContext, Verdict
+from monitoring.rules.refreshing import UPKEEP
+
+F = TypeVar("F", bound=Facts)
 
 # What others refer to, and who does: a change of one of these changes the verdict of its dependents, and whether its
 # kind can be read at all that of every resource of the referring kinds.
-_REFRESHED, _MOUNTS = ("ExternalSecret", "PushSecret"), ("SecretProviderClassPodStatus",)
+_REFRESHED, _MOUNTS = ("ExternalSecret", "PushSecret"), ("SecretProviderClassPodStatus", "Pod")
 REFERRING_KINDS = {
     "SecretStore": _REFRESHED,
     "ClusterSecretStore": _REFRESHED,
     "SecretProviderClass": _MOUNTS,
     "CSINode": _MOUNTS,
+    "Pod": ("SecretProviderClassPodStatus",),
+    "Secret": ("ExternalSecret", "SealedSecret", "SecretProviderClass"),
 }
 
 # A change of an operator itself (rotation switched on, a controller back) concerns all that it works on.
 OPERATED_KINDS = {
-    "DaemonSet": "SecretProviderClassPodStatus",
-    "CSIDriver": "SecretProviderClassPodStatus",
-    "Deployment": "SealedSecret",
+    "DaemonSet": ("SecretProviderClassPodStatus",),
+    "CSIDriver": ("SecretProviderClassPodStatus",),
+    "DriverPod": ("SecretProviderClassPodStatus", "Pod"),
+    "Deployment": ("SealedSecret",),
+    "SealingKey": ("SealedSecret",),
+    "SealingCertificate": ("SealedSecret",),
 }
 
 CHILD_KINDS = {"ExternalSecret", "PushSecret"}
+STORE_KINDS = {"SecretStore", "ClusterSecretStore"}
+
+# Supporting kinds are judged with their cluster, generators for advice about them.
+UNJUDGED_KINDS = frozenset(SUPPORTING_KINDS) - {"Password"}
 
 HEALTHY = Verdict(health=Health.HEALTHY)
 
@@ -77,13 +95,18 @@ def clock_offset(snapshot: Snapshot, started_at: datetime, before: timedelta) ->
 
 
 def judge_changes(
-    cluster: Cluster, changes: Changes, events: Sequence[EventNote], turned: frozenset[str], clock: Clock
+    cluster: Cluster,
+    changes: Changes,
+    observed: Sequence[Observation],
+    events: Sequence[EventNote],
+    turned: frozenset[str],
+    clock: Clock,
 ) -> list[Entry]:
     """Entries for everything observed, and for dependents whose verdict became another one.
 
-    `turned` are kinds that became readable or ceased to be.
+    `observed` are those of `changes` with their history (see `with_history`). `turned` are kinds that became readable
+    or ceased to be.
     """
-    observed = [_with_history(o, changes.known.get(o.key)) for o in changes.observed]
     gone = {row.key for row in changes.removed}
     again = _rows_to_judge_again(cluster.pk, observed, changes.removed, events, turned)
     recreated = {o.key for o in changes.recreated}
@@ -99,7 +122,19 @@ def judge_again(cluster: Cluster, rows: Iterable[Known], clock: Clock) -> list[E
 
 def judge_cluster(cluster: Cluster, clock: Clock) -> Verdict:
     """The verdict on the cluster's keys, controllers and drivers, from what is recorded."""
-    return rules.judge_cluster(Overlay(cluster, (), (), clock.now).cluster_context(), clock.cluster_now)
+    context = with_census(Overlay(cluster, (), (), clock.now).cluster_context())
+    return rules.judge_cluster(context, clock.cluster_now)
+
+
+def concerns_cluster(entries: Iterable[Entry], rows: Mapping[ResourceKey, Known]) -> bool:
+    """Whether the cluster's own verdict may change with these entries: what it counts came, went or changed."""
+    for entry in entries:
+        row = rows.get(entry.observation.key)
+        before = {str(finding["rule"]) for finding in row.findings} if row else set()
+        after = {finding.rule for finding in entry.verdict.findings}
+        if COUNTED_RULES & (before ^ after):
+            return True
+    return False
 
 
 def _entries(
@@ -135,8 +170,8 @@ def _judge(
     verdicts: dict[ResourceKey, Verdict],
     clock: Clock,
 ) -> None:
-    judged = [o for o in observations if o.key.kind not in SUPPORTING_KINDS]
-    verdicts.update({o.key: HEALTHY for o in observations if o.key.kind in SUPPORTING_KINDS})
+    judged = [o for o in observations if o.key.kind not in UNJUDGED_KINDS]
+    verdicts.update({o.key: HEALTHY for o in observations if o.key.kind in UNJUDGED_KINDS})
     contexts = overlay.contexts(judged, shared, {key: verdict.health for key, verdict in verdicts.items()})
     verdicts.update({o.key: rules.judge(o, contexts[o.key], clock.cluster_now) for o in judged})
 
@@ -150,25 +185,44 @@ def _rows_to_judge_again(
 ) -> list[Known]:
     """Rows that did not change themselves, but something that they are judged by did."""
     touched = {o.key for o in observed} | {row.key for row in removed}
-    referred = {key for key in touched if key.kind in REFERRING_KINDS}
-    referred |= {class_key(key, facts) for key, facts in _mounts(observed, removed)}
-    referred |= {event.involved for event in events if event.involved.kind == "Pod"}
+    mounts = list(_of_type(MountFacts, observed, removed))
+    mounted = {class_key(key, facts) for key, facts in mounts}
+    referred = {key for key in touched if key.kind in REFERRING_KINDS} | mounted
+    referred |= {key for name, facts in _of_type(ClassFacts, observed, removed) for key in secret_keys(name, facts)}
+    referred |= {event.involved for event in events if event.involved.kind == "Pod" or _tells_of_a_store(event)}
     rows = known.dependents(cluster_id, referred)
-    rows += known.rows(cluster_id, {event.involved for event in events}, {}).values()
-    kinds = {OPERATED_KINDS[key.kind] for key in touched if key.kind in OPERATED_KINDS}
-    kinds |= {OPERATED_KINDS[kind] for kind in turned if kind in OPERATED_KINDS}
+    named = {event.involved for event in events} | mounted
+    named |= {ResourceKey("Pod", key.namespace, facts.pod) for key, facts in mounts}
+    named |= {class_key(row.key, facts) for row in rows if (facts := _mount_facts(row))}  # its pods' Events
+    rows += known.rows(cluster_id, named, {}).values()
+    changed = turned.union(key.kind for key in touched)
+    kinds = {kind for operator in changed for kind in OPERATED_KINDS.get(operator, ())}
     kinds |= {referring for kind in turned for referring in REFERRING_KINDS.get(kind, ())}
     return rows + (known.of_kinds(cluster_id, kinds) if kinds else [])
 
 
-def _mounts(observed: Sequence[Observation], removed: Sequence[Known]) -> Iterator[tuple[ResourceKey, MountFacts]]:
-    """Mounts that changed or went away: their siblings are compared with them."""
+def _tells_of_a_store(event: EventNote) -> bool:
+    """Why a store is not ready: what reads it names that as its cause. A store that is well says so every 5 minutes."""
+    return event.involved.kind in STORE_KINDS and event.type == "Warning" and event.reason not in UPKEEP
+
+
+def _of_type(
+    wanted: type[F], observed: Sequence[Observation], removed: Sequence[Known]
+) -> Iterator[tuple[ResourceKey, F]]:
+    """What changed or went away, of one type of facts: others are compared with it."""
     for observation in observed:
-        if isinstance(observation.facts, MountFacts):
+        if isinstance(observation.facts, wanted):
             yield observation.key, observation.facts
     for row in removed:
-        if isinstance(facts := facts_from_json(row.key.kind, row.facts), MountFacts):
-            yield row.key, facts
+        if FACTS_TYPES[row.key.kind] is wanted:
+            yield row.key, facts_from_json(row.key.kind, row.facts)  # type: ignore[misc]
+
+
+def _mount_facts(row: Known) -> MountFacts | None:
+    if row.key.kind != "SecretProviderClassPodStatus":
+        return None
+    facts = facts_from_json(row.key.kind, row.facts)
+    return facts if isinstance(facts, MountFacts) else None
 
 
 def _parents(overlay: Overlay, verdicts: dict[ResourceKey, Verdict], observed: Sequence[Observation]) -> list[Known]:
@@ -179,12 +233,21 @@ def _parents(overlay: Overlay, verdicts: dict[ResourceKey, Verdict], observed: S
     return [row for row in rows if row.key not in overlay.removed]
 
 
-def _with_history(observation: Observation, row: Known | None) -> Observation:
-    """A mount's observation with the moment at which each of its objects got its present version."""
-    if not isinstance(observation.facts, MountFacts):
+def with_history(changes: Changes, clock: Clock) -> list[Observation]:
+    """What was observed, with what only history tells: since when a mount has each version, a workload too few pods."""
+    return [_with_history(o, changes.known.get(o.key), clock) for o in changes.observed]
+
+
+def _with_history(observation: Observation, row: Known | None, clock: Clock) -> Observation:
+    facts = observation.facts
+    if not isinstance(facts, (MountFacts, WorkloadFacts)):
         return observation
     previous = facts_from_json(row.key.kind, row.facts) if row and row.uid == observation.uid else None
-    facts = with_change_times(previous, observation.facts, observation.created_at)  # type: ignore[arg-type]
+    if isinstance(facts, MountFacts):
+        facts = with_change_times(previous, facts, observation.created_at)  # type: ignore[arg-type]
+    elif facts.ready < facts.desired:
+        since = previous.short_since if isinstance(previous, WorkloadFacts) else None
+        facts = msgspec.structs.replace(facts, short_since=since or clock.cluster_now)
     return msgspec.structs.replace(observation, facts=facts)
 
 
@@ -226,6 +289,7 @@ def _differs(verdict: Verdict, row: Known, clock: Clock) -> bool:
     return (
         verdict.health != row.health
         or [finding_to_json(finding) for finding in verdict.findings] != row.findings
+        or [finding_to_json(finding) for finding in verdict.lints] != row.lints
         or clock.ours(verdict.recheck_at) != row.recheck_at
         or clock.ours(verdict.due_at) != row.due_at
     )

@@ -34,7 +34,7 @@ VERSIONS = "SELECT cluster_id, kind, resource_version FROM monitoring_cursor WHE
 
 ROW = """
     r.id, r.kind, r.namespace, r.name, r.uid, r.fingerprint, r.created_at, r.first_seen_at,
-    r.health, r.since, r.findings, r.facts, r.recheck_at, r.due_at
+    r.health, r.since, r.findings, r.lints, r.facts, r.recheck_at, r.due_at
 """
 
 ROWS = f"""
@@ -66,7 +66,7 @@ SELECT DISTINCT ON (r.id) {ROW} FROM monitoring_reference f
 JOIN monitoring_resource r ON r.id = f.resource_id
 JOIN json_to_recordset(%(keys)s) AS k(kind text, namespace text, name text)
     ON (f.target_kind, f.target_namespace, f.target_name) = (k.kind, k.namespace, k.name)
-WHERE f.cluster_id = %(cluster_id)s AND f.relation IN ('store', 'class', 'pod', 'node')
+WHERE f.cluster_id = %(cluster_id)s AND f.relation IN ('store', 'class', 'pod', 'node', 'target')
 """  # noqa: S608
 
 PARENTS = f"""
@@ -81,6 +81,43 @@ WHERE c.cluster_id = %(cluster_id)s
 OF_KINDS = f"""
 SELECT {ROW} FROM monitoring_resource r WHERE r.cluster_id = %(cluster_id)s AND r.kind = ANY(%(kinds)s)
 """  # noqa: S608
+
+
+# What another cluster's news may change: a mount of an object of which another cluster has a newer version (or ceased
+# to), a SealedSecret that is not synced while its ciphertext is opened elsewhere.
+CONCERNED = f"""
+SELECT {ROW}, r.cluster_id FROM monitoring_mountedversion v
+JOIN monitoring_resource k ON k.kind = 'SecretProviderClass' AND k.facts->>'source' = v.source
+JOIN monitoring_reference f ON (f.cluster_id, f.relation, f.target_kind, f.target_namespace, f.target_name)
+    = (k.cluster_id, 'class', k.kind, k.namespace, k.name)
+JOIN monitoring_resource r ON r.id = f.resource_id AND r.kind = 'SecretProviderClassPodStatus'
+CROSS JOIN LATERAL jsonb_to_recordset(r.facts->'objects') AS o(id text, version text, changed_at timestamptz)
+WHERE v.cluster_id <> r.cluster_id AND o.id = v.object_id
+    AND (o.version <> v.version AND v.changed_at > o.changed_at)
+        <> (r.findings @> '[{{"rule": "csi-outdated-version"}}]')
+    AND (%(cluster_id)s::bigint IS NULL OR r.cluster_id = %(cluster_id)s)
+UNION
+SELECT {ROW}, r.cluster_id FROM monitoring_resource r
+WHERE r.kind = 'SealedSecret' AND r.findings <> '[]' AND r.findings @> '[{{"rule": "ss-not-synced"}}]'
+    AND NOT r.findings @> '[{{"rule": "ss-sealed-for-other"}}]'
+    AND (%(cluster_id)s::bigint IS NULL OR r.cluster_id = %(cluster_id)s)
+    AND EXISTS (
+        SELECT 1 FROM jsonb_to_recordset(r.facts->'sealed') AS s(digest text)
+        JOIN monitoring_ciphertext t ON t.digest = s.digest
+        JOIN monitoring_resource e ON (e.cluster_id, e.kind, e.namespace, e.name)
+            = (t.cluster_id, 'SealedSecret', t.namespace, t.name) AND e.facts->'ready' = 'true'
+    )
+"""  # noqa: S608
+
+# Clusters that serve one certificate, or ceased to, without a finding that says so, or with one that should go.
+SHARING = """
+SELECT s.cluster_id FROM (
+    SELECT r.cluster_id, count(*) OVER (PARTITION BY r.facts->>'sha256') > 1 AS shared
+    FROM monitoring_resource r WHERE r.kind = 'SealingCertificate'
+) s JOIN monitoring_clusterstate c USING (cluster_id)
+GROUP BY s.cluster_id, c.findings
+HAVING bool_or(s.shared) <> (c.findings @> '[{"rule": "cluster-certificate-shared"}]')
+"""
 
 
 def cursors(cluster_ids: Sequence[int], now: datetime) -> dict[int, dict[str, ReadCursor]]:
@@ -126,14 +163,38 @@ def clusters_to_recheck(now: datetime) -> list[int]:
         return [cluster_id for (cluster_id,) in cursor.fetchall()]
 
 
+def make_due(now: datetime) -> int:
+    """Let everything be judged again; return the number of resources. Needs no lease: it only moves a moment."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE monitoring_clusterstate SET recheck_at = %(now)s", {"now": now})
+        cursor.execute("UPDATE monitoring_resource SET recheck_at = %(now)s", {"now": now})
+        return int(cursor.rowcount)
+
+
 def due(cluster_id: int, now: datetime, *, fresh_from: datetime, limit: int) -> list[Known]:
     """Rows whose verdict the clock may have changed and whose kind is freshly known, longest due first."""
     return _fetch(DUE, cluster_id, now=now, fresh_from=fresh_from, limit=limit)
 
 
 def dependents(cluster_id: int, keys: Iterable[ResourceKey]) -> list[Known]:
-    """Rows to judge again because one of these keys changed: what refers to a store, class, pod or node."""
+    """Rows to judge again because one of these keys changed: what refers to a store, class, pod, node or target."""
     return _fetch_keys(DEPENDENTS, cluster_id, keys)
+
+
+def clusters_concerned() -> list[int]:
+    """Clusters of which another cluster's news may change a verdict. Two statements."""
+    with connection.cursor() as cursor:
+        cursor.execute(SHARING)
+        found = {cluster_id for (cluster_id,) in cursor.fetchall()}
+        cursor.execute(CONCERNED, {"cluster_id": None})
+        return sorted(found | {row[-1] for row in cursor.fetchall()})
+
+
+def concerned(cluster_id: int, limit: int) -> list[Known]:
+    """Rows of this cluster whose verdict another cluster's news may change."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"{CONCERNED} LIMIT %(limit)s", {"cluster_id": cluster_id, "limit": limit})
+        return [known_row(row[:-1]) for row in cursor.fetchall()]
 
 
 def parents(cluster_id: int, children: Iterable[ResourceKey]) -> list[Known]:
@@ -165,7 +226,7 @@ def as_json(value: object) -> str:
 
 def known_row(row: tuple[Any, ...]) -> Known:
     id_, kind, namespace, name, uid, fingerprint, created_at, first_seen_at, health, since, *rest = row
-    findings, facts, recheck_at, due_at = rest
+    findings, lints, facts, recheck_at, due_at = rest
     return Known(
         id=id_,
         key=ResourceKey(kind, namespace, name),
@@ -176,6 +237,7 @@ def known_row(row: tuple[Any, ...]) -> Known:
         health=Health(health),
         since=since,
         findings=decoded(findings),
+        lints=decoded(lints),
         facts=decoded(facts),
         recheck_at=recheck_at,
         due_at=due_at,

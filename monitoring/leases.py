@@ -71,7 +71,7 @@ RETURNING cluster_id
 # FOR UPDATE: whoever applies a snapshot or judges again holds this row until its commit, so that two never write one
 # cluster's resources at a time.
 LOCK = """
-SELECT l.holder, c.api_url, l.failures, coalesce(s.clock_offset_ms, 0)
+SELECT l.holder, c.api_url, l.failures, coalesce(s.clock_offset_ms, 0), coalesce(s.queue_lag_s, 0)
 FROM monitoring_lease l
 JOIN clusters_cluster c ON c.id = l.cluster_id
 LEFT JOIN monitoring_clusterstate s ON s.cluster_id = l.cluster_id
@@ -93,6 +93,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     api_url: str
     failures: int
     clock_offset: timedelta
+    queue_lag: timedelta
 
 
 def claim_due(now: datetime, holder: UUID, *, hold: timedelta, limit: int = 20 * SHARD_SIZE) -> list[Claim]:
@@ -136,9 +137,14 @@ def lock(cluster_id: int) -> Held | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    holder, api_url, failures, offset_ms = row
-    offset = timedelta(milliseconds=offset_ms)
-    return Held(holder=holder, api_url=api_url, failures=failures, clock_offset=offset)
+    holder, api_url, failures, offset_ms, lag = row
+    return Held(
+        holder=holder,
+        api_url=api_url,
+        failures=failures,
+        clock_offset=timedelta(milliseconds=offset_ms),
+        queue_lag=timedelta(seconds=lag),
+    )
 
 
 def give_back(cluster_id: int, holder: UUID, *, failures: int, slow: bool, retry_at: datetime | None) -> None:

@@ -1,7 +1,8 @@
 """What machines write: what we know of each cluster, how we know it, and what changed.
 
-Writers: `recorder` writes Resource, Reference, Event, Transition, HealthCount and Cursor; `outcomes` writes Collection
-and ClusterState; `leases` writes Lease (the API makes one due at once). Everything else reads, through `queries`.
+Writers: `recorder` writes Resource, Reference, Event, Transition, HealthCount and Cursor; `memory` writes Ciphertext,
+MountedVersion, ServedCertificate and KnownKey; `outcomes` writes Collection and ClusterState; `leases` writes Lease
+(the API makes one due at once). Everything else reads, through `queries`.
 """
 
 from django.contrib.postgres.indexes import GinIndex
@@ -42,7 +43,8 @@ class ClusterState(models.Model):
     """What we learnt of a cluster as a whole. `answered_at` and `complete_at` are starts of collections.
 
     `outcome` is that of the newest collection; `failing_since` the start of the first of the failed ones in a row.
-    `clock_offset_ms` is the API server's clock minus ours. `findings` are about keys, controllers and drivers.
+    `clock_offset_ms` is the API server's clock minus ours,
+    `queue_lag_s` how late its External Secrets usually refreshes. `findings` are about keys, controllers and drivers.
     """
 
     cluster = models.OneToOneField(Cluster, on_delete=models.CASCADE, primary_key=True, related_name="state")
@@ -55,8 +57,10 @@ class ClusterState(models.Model):
     failing_since = models.DateTimeField(null=True)
     server_version = models.CharField(max_length=80, default="")
     clock_offset_ms = models.IntegerField(default=0)
+    queue_lag_s = models.PositiveIntegerField(default=0)
     health = models.PositiveSmallIntegerField(choices=HEALTH_CHOICES, default=Health.HEALTHY)
     findings = models.JSONField(default=list)
+    lints = models.JSONField(default=list)
     recheck_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
@@ -129,8 +133,10 @@ class Resource(models.Model):
     """The newest known state of one object of a watched kind, with our verdict.
 
     Unchanged resources are not written. `facts` are clusters.observations.*Facts as JSON, `findings` are
-    monitoring.rules.base.Finding. `since` is when the present health began. There is no index on `refreshed_at` or
-    `due_at`: it would end HOT updates (190 B of WAL a row against 500 B); what is stale is found by health.
+    monitoring.rules.base.Finding. `since` is when the present health began. `signature` is the worst
+    finding's, "" unless the resource is at risk or worse: what it counts under among causes. There is no index on
+    `refreshed_at` or `due_at`: it would end HOT updates (190 B of WAL a row against 500 B); what is stale is found by
+    health.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -145,6 +151,8 @@ class Resource(models.Model):
     health = models.PositiveSmallIntegerField(choices=HEALTH_CHOICES)
     since = models.DateTimeField()
     findings = models.JSONField(default=list)
+    lints = models.JSONField(default=list)
+    signature = models.CharField(max_length=16, default="")
     facts = models.JSONField(default=dict)
     refreshed_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)
@@ -164,6 +172,20 @@ class Resource(models.Model):
             models.Index(fields=["cluster", "-health", "-id"], name="resource_by_cluster"),
             # recheck_due: WHERE recheck_at <= now
             models.Index(fields=["recheck_at"], name="resource_recheck", condition=models.Q(recheck_at__isnull=False)),
+            # causes: one line per signature, and the rows behind it
+            models.Index(
+                fields=["signature", "-health", "-id"], name="resource_cause", condition=~models.Q(signature="")
+            ),
+            # rows with one finding, and lints by rule: findings @> '[{"rule": "..."}]'
+            GinIndex(
+                fields=["findings"],
+                name="resource_findings",
+                opclasses=["jsonb_path_ops"],
+                condition=~models.Q(findings=[]),
+            ),
+            GinIndex(
+                fields=["lints"], name="resource_lints", opclasses=["jsonb_path_ops"], condition=~models.Q(lints=[])
+            ),
             # search box: ILIKE over namespace/name, three characters and more
             GinIndex(fields=["search"], name="resource_search", opclasses=["gin_trgm_ops"]),
         ]
@@ -286,3 +308,86 @@ class HealthCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} {self.kind} in cluster {self.cluster_id}"
+
+
+class Ciphertext(models.Model):
+    """One encrypted item of a SealedSecret, by the digest of its ciphertext, from when we first saw it there.
+
+    Kept after the item changed or went away: it tells since when something is sealed, and where else it was opened.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="+", db_index=False)
+    namespace = models.CharField(max_length=253)
+    name = models.CharField(max_length=253)
+    digest = models.CharField(max_length=32)
+    first_seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            # digest first: the same ciphertext in any cluster
+            models.UniqueConstraint(fields=["digest", "cluster", "namespace", "name"], name="ciphertext_unique")
+        ]
+        indexes = [models.Index(fields=["cluster"], name="ciphertext_by_cluster")]
+
+    def __str__(self) -> str:
+        return f"ciphertext {self.digest} of {self.namespace}/{self.name}"
+
+
+class MountedVersion(models.Model):
+    """The version of one object of one source that some mount, in any cluster, changed to last.
+
+    `source` is ClassFacts.source, or for what is comparable in one place only that of the class itself.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    source = models.CharField(max_length=64)
+    object_id = models.CharField(max_length=253)
+    version = models.CharField(max_length=253)
+    changed_at = models.DateTimeField()
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="+", db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["source", "object_id"], name="mounted_version_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.object_id} of {self.source}"
+
+
+class ServedCertificate(models.Model):
+    """A sealing certificate that a cluster served. With time this is the public history of all its keys."""
+
+    id = models.BigAutoField(primary_key=True)
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="+", db_index=False)
+    sha256 = models.CharField(max_length=64)
+    not_before = models.DateTimeField(null=True)
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["cluster", "sha256"], name="served_certificate_unique"),
+        ]
+        indexes = [models.Index(fields=["sha256"], name="served_certificate_by_digest")]
+
+    def __str__(self) -> str:
+        return f"certificate {self.sha256[:16]} of cluster {self.cluster_id}"
+
+
+class KnownKey(models.Model):
+    """A sealing key's Secret that a cluster had. `gone_at`: since when it is not there any more."""
+
+    id = models.BigAutoField(primary_key=True)
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="+", db_index=False)
+    namespace = models.CharField(max_length=253)
+    name = models.CharField(max_length=253)
+    uid = models.CharField(max_length=80)
+    created_at = models.DateTimeField(null=True)
+    state = models.CharField(max_length=253)
+    gone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["cluster", "uid"], name="known_key_unique")]
+
+    def __str__(self) -> str:
+        return f"key {self.name} of cluster {self.cluster_id}"

@@ -10,7 +10,7 @@ from clusters.observations import Failure, Outcome, Snapshot
 from monitoring import leases
 from monitoring.diff import Changes
 from monitoring.known import as_json
-from monitoring.models import Collection
+from monitoring.models import ClusterState, Collection
 from monitoring.recorder import finding_to_json
 from monitoring.rules.base import Verdict
 
@@ -18,9 +18,9 @@ from monitoring.rules.base import Verdict
 REMEMBER = """
 INSERT INTO monitoring_clusterstate AS s (
     cluster_id, outcome, failure, message, collected_at, answered_at, complete_at, failing_since, server_version,
-    clock_offset_ms, health, findings)
+    clock_offset_ms, queue_lag_s, health, findings, lints)
 VALUES (%(cluster_id)s, %(result)s, %(failure)s, %(message)s, %(now)s, %(answered_at)s, %(complete_at)s,
-    %(failing_since)s, %(server_version)s, %(clock_offset_ms)s, 0, '[]')
+    %(failing_since)s, %(server_version)s, %(clock_offset_ms)s, 0, 0, '[]', '[]')
 ON CONFLICT (cluster_id) DO UPDATE SET
     outcome = excluded.outcome, failure = excluded.failure, message = excluded.message,
     collected_at = excluded.collected_at,
@@ -33,7 +33,8 @@ ON CONFLICT (cluster_id) DO UPDATE SET
 """
 
 JUDGED = """
-UPDATE monitoring_clusterstate SET health = %(health)s, findings = %(findings)s::jsonb, recheck_at = %(recheck_at)s
+UPDATE monitoring_clusterstate SET health = %(health)s, findings = %(findings)s::jsonb, lints = %(lints)s::jsonb,
+    recheck_at = %(recheck_at)s
 WHERE cluster_id = %(cluster_id)s
 """
 
@@ -109,10 +110,16 @@ def remember_verdict(cluster_id: int, verdict: Verdict, recheck_at: datetime | N
         "cluster_id": cluster_id,
         "health": int(verdict.health),
         "findings": findings,
+        "lints": as_json([finding_to_json(finding) for finding in verdict.lints]),
         "recheck_at": recheck_at,
     }
     with connection.cursor() as cursor:
         cursor.execute(JUDGED, params)
+
+
+def remember_lag(cluster_id: int, lag: timedelta) -> None:
+    """Record how late this cluster's External Secrets usually refreshes."""
+    ClusterState.objects.filter(cluster_id=cluster_id).update(queue_lag_s=lag / timedelta(seconds=1))
 
 
 def release(cluster: Cluster, snapshot: Snapshot, held: leases.Held, now: datetime) -> None:

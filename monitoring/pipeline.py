@@ -17,9 +17,9 @@ from clusters import collector
 from clusters.credentials import CredentialError, open_target
 from clusters.kinds import JUDGED_KINDS, SUPPORTING_KINDS
 from clusters.models import Cluster
-from clusters.observations import EventNote, Failure, Problem, ReadCursor, Snapshot, Target
-from monitoring import diff, judging, known, leases, outcomes, recorder
-from monitoring.diff import Changes
+from clusters.observations import EventNote, Failure, Outcome, Problem, ReadCursor, Snapshot, Target
+from monitoring import diff, judging, known, lateness, leases, memory, outcomes, recorder
+from monitoring.diff import Changes, Known
 from monitoring.models import ClusterState
 
 log = structlog.get_logger()
@@ -102,14 +102,22 @@ def _apply(cluster: Cluster, snapshot: Snapshot, fingerprints: Fingerprints, hol
     changes = compare(cluster, snapshot, fingerprints)
     collection_id = outcomes.begin(cluster, snapshot, changes, watch.began)
     outcomes.remember(cluster, snapshot, offset, watch.began)
+    changed = [(o, changes.known[o.key]) for o in changes.changed]
+    if (lag := lateness.learnt(held.queue_lag, changed, offset)) != held.queue_lag:
+        outcomes.remember_lag(cluster.pk, lag)
     turned = recorder.advance(cluster.pk, list(snapshot.kinds.values()), watch.began)
-    transitions = judge_and_record(cluster, changes, events_of(snapshot), turned, clock, collection_id)
+    transitions = judge_and_record(cluster, changes, snapshot, turned, clock, collection_id)
     outcomes.end(collection_id, transitions=transitions, apply_time=watch.passed - locked_after, finished_at=watch.now)
     outcomes.release(cluster, snapshot, held, watch.now)
 
 
 def events_of(snapshot: Snapshot) -> tuple[EventNote, ...]:
     return snapshot.kinds["Event"].events if "Event" in snapshot.kinds else ()
+
+
+def has_failures(snapshot: Snapshot) -> bool:
+    """Whether a kind could not be read: why may concern the cluster (a conversion webhook that fails every list)."""
+    return any(result.outcome == Outcome.FAILED for result in snapshot.kinds.values())
 
 
 def compare(cluster: Cluster, snapshot: Snapshot, fingerprints: Fingerprints) -> Changes:
@@ -125,16 +133,19 @@ def compare(cluster: Cluster, snapshot: Snapshot, fingerprints: Fingerprints) ->
 def judge_and_record(
     cluster: Cluster,
     changes: Changes,
-    events: Sequence[EventNote],
+    snapshot: Snapshot,
     turned: frozenset[str],
     clock: judging.Clock,
     collection_id: int,
 ) -> int:
     """Judge what changed and what depends on it, then record all of it; return the number of transitions."""
-    if not (changes.keys or events or turned):
+    events, failing = events_of(snapshot), has_failures(snapshot)
+    if not (changes.keys or events or turned or failing):
         return 0
     recorder.note_events(cluster.pk, events, clock.now)
-    entries = judging.judge_changes(cluster, changes, events, turned, clock)
+    observed = judging.with_history(changes, clock)
+    memory.remember(cluster.pk, observed, changes.removed, clock.now)
+    entries = judging.judge_changes(cluster, changes, observed, events, turned, clock)
     transitions = recorder.record(
         cluster.pk,
         entries,
@@ -144,7 +155,8 @@ def judge_and_record(
         judged_kinds=JUDGED_KINDS,
     )
     recorder.refer(cluster.pk, changes.observed)
-    if turned.union(key.kind for key in changes.keys).intersection(SUPPORTING_KINDS):
+    of_cluster = turned or failing or any(key.kind in SUPPORTING_KINDS for key in changes.keys)
+    if of_cluster or changes.removed or judging.concerns_cluster(entries, changes.known):
         judge_cluster(cluster, clock)
     return transitions
 
@@ -184,5 +196,39 @@ def _recheck(state: ClusterState, watch: Watch) -> int:
     rows = known.due(cluster.pk, now, fresh_from=fresh_from, limit=RECHECK_BATCH)
     if not rows:
         return 0
+    return _judge_again(cluster, rows, clock)
+
+
+def _judge_again(cluster: Cluster, rows: Sequence[Known], clock: judging.Clock) -> int:
     entries = judging.judge_again(cluster, rows, clock)
-    return recorder.record(cluster.pk, entries, (), at=now, collection_id=None, judged_kinds=JUDGED_KINDS)
+    transitions = recorder.record(cluster.pk, entries, (), at=clock.now, collection_id=None, judged_kinds=JUDGED_KINDS)
+    if judging.concerns_cluster(entries, {row.key: row for row in rows}):
+        judge_cluster(cluster, clock)
+    return transitions
+
+
+def compare_clusters(now: datetime) -> int:
+    """Judge again what another cluster's news may have changed; return the transitions.
+
+    A newer version that is mounted elsewhere, a ciphertext that was opened elsewhere, a certificate that is served
+    twice: nothing in the concerned cluster itself changes with them.
+    """
+    watch, transitions = Watch(now), 0
+    states = ClusterState.objects.filter(cluster_id__in=known.clusters_concerned(), cluster__enabled=True)
+    for state in states.select_related("cluster"):
+        try:
+            transitions += _compare(state, watch)
+        except Exception:
+            log.exception("could not compare with others", cluster=state.cluster.name)
+    return transitions
+
+
+@transaction.atomic
+def _compare(state: ClusterState, watch: Watch) -> int:
+    held = leases.lock(state.cluster_id)
+    fresh_from = watch.now - state.cluster.freshness_limit
+    if held is None or state.answered_at is None or state.answered_at < fresh_from:
+        return 0
+    clock = judging.Clock(now=watch.now, offset=held.clock_offset)
+    judge_cluster(state.cluster, clock)
+    return _judge_again(state.cluster, known.concerned(state.cluster_id, limit=RECHECK_BATCH), clock)

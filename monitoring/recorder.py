@@ -38,7 +38,8 @@ WRITE = """
 WITH staged AS (
     SELECT * FROM json_to_recordset(%(entries)s) AS s(
         kind text, namespace text, name text, uid text, fingerprint bigint, created_at timestamptz,
-        first_seen_at timestamptz, health smallint, since timestamptz, findings jsonb, facts jsonb,
+        first_seen_at timestamptz, health smallint, since timestamptz, findings jsonb, lints jsonb, signature text,
+        facts jsonb,
         refreshed_at timestamptz, due_at timestamptz, recheck_at timestamptz, controller_at timestamptz,
         recreated boolean)
 ), removed AS (
@@ -54,14 +55,15 @@ WITH staged AS (
 ), written AS (
     INSERT INTO monitoring_resource AS r (
         cluster_id, kind, namespace, name, uid, fingerprint, created_at, first_seen_at, health, since, findings,
-        facts, refreshed_at, due_at, recheck_at)
+        lints, signature, facts, refreshed_at, due_at, recheck_at)
     SELECT %(cluster_id)s, kind, namespace, name, uid, fingerprint, created_at, first_seen_at, health, since,
-        findings, facts, refreshed_at, due_at, recheck_at
+        findings, lints, signature, facts, refreshed_at, due_at, recheck_at
     FROM staged ORDER BY kind, namespace, name
     ON CONFLICT (cluster_id, kind, namespace, name) DO UPDATE SET
         uid = excluded.uid, fingerprint = excluded.fingerprint, created_at = excluded.created_at,
         first_seen_at = excluded.first_seen_at, health = excluded.health, since = excluded.since,
-        findings = excluded.findings, facts = excluded.facts, refreshed_at = excluded.refreshed_at,
+        findings = excluded.findings, lints = excluded.lints, signature = excluded.signature,
+        facts = excluded.facts, refreshed_at = excluded.refreshed_at,
         due_at = excluded.due_at, recheck_at = excluded.recheck_at
     RETURNING r.id, r.kind, r.namespace, r.name, r.uid, r.health, r.findings
 ), steps AS (
@@ -187,6 +189,8 @@ def _row(entry: Entry) -> dict[str, object]:
         "health": int(verdict.health),
         "since": entry.since,
         "findings": [finding_to_json(finding) for finding in verdict.findings],
+        "lints": [finding_to_json(finding) for finding in verdict.lints],
+        "signature": verdict.signature,
         "facts": facts_to_json(facts),
         "refreshed_at": refreshed_at(facts),
         "due_at": entry.due_at,

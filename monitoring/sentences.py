@@ -107,7 +107,7 @@ def _of_kind(known: Facts) -> Iterable[Fact]:
         yield Fact("Server", known.server, Form.NAME)
     if isinstance(known, SealedSecretFacts):
         yield Fact("Scope", known.scope)
-        yield Fact("Items", ", ".join(known.items), Form.NAME)
+        yield Fact("Items", ", ".join(item.name for item in known.sealed), Form.NAME)
     if isinstance(known, ClassFacts):
         yield Fact("Provider", known.provider)
         yield Fact("Objects", ", ".join(known.objects), Form.NAME)

@@ -41,6 +41,12 @@ def recheck_due(**_: object) -> None:
     pipeline.recheck_due(timezone.now())
 
 
+@shared_task(name="monitoring.tasks.compare_clusters")
+def compare_clusters(**_: object) -> None:
+    """Judge again what another cluster's news may have changed."""
+    pipeline.compare_clusters(timezone.now())
+
+
 @shared_task(name="monitoring.tasks.prune")
 def prune(**_: object) -> None:
     """Delete what is older than its retention."""

@@ -19,6 +19,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "secretsdash.settings")
 BEAT_SCHEDULE = {
     "dispatch-due": {"task": "monitoring.tasks.dispatch_due", "schedule": 5.0, "options": {"expires": 5}},
     "recheck-due": {"task": "monitoring.tasks.recheck_due", "schedule": 15.0, "options": {"expires": 15}},
+    "compare-clusters": {"task": "monitoring.tasks.compare_clusters", "schedule": 60.0, "options": {"expires": 60}},
     "prune": {"task": "monitoring.tasks.prune", "schedule": 3600.0, "options": {"expires": 1800}},
 }
 

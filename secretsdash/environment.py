@@ -7,12 +7,15 @@ the value: it may be a secret.
 import base64
 import binascii
 import ipaddress
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+from monitoring.rules.thresholds import BadThreshold, Override, Thresholds, parse
 
 TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
 # What may follow the question mark of DATABASE_URL. Everything else is refused, because libpq options such as
@@ -46,6 +49,39 @@ def number(name: str, default: int, *, minimum: int, maximum: int) -> int:
     if not minimum <= parsed <= maximum:
         raise ImproperlyConfigured(f"{name} must lie between {minimum} and {maximum}.")
     return parsed
+
+
+def thresholds(name: str) -> Thresholds:
+    """Limits for judging as a JSON object: {"grace_most": "20m"}. See monitoring.rules.thresholds for the names."""
+    try:
+        return parse(_json_object(name))
+    except BadThreshold as error:
+        raise ImproperlyConfigured(f"{name}: {error}.") from None
+
+
+def thresholds_by_label(name: str, base: Thresholds) -> tuple[Override, ...]:
+    """What clusters with a label get instead, as JSON: {"env=dev": {"grace_most": "1h"}}. Later labels win."""
+    found = []
+    for label, given in _json_object(name).items():
+        key, equals, value = label.partition("=")
+        if not (key and equals and isinstance(given, dict)):
+            raise ImproperlyConfigured(f'{name} must map labels to objects: {{"env=dev": {{"grace_most": "1h"}}}}.')
+        try:
+            parse(given, base)
+        except BadThreshold as error:
+            raise ImproperlyConfigured(f"{name}, {label[:80]}: {error}.") from None
+        found.append(Override(label=key, value=value, given=given))
+    return tuple(found)
+
+
+def _json_object(name: str) -> dict[str, object]:
+    try:
+        value = json.loads(text(name) or "{}")
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be JSON.") from None
+    if not isinstance(value, dict):
+        raise ImproperlyConfigured(f"{name} must be a JSON object.")
+    return value
 
 
 def words(name: str, default: str = "") -> list[str]:

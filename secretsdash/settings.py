@@ -49,6 +49,9 @@ COLLECTION_DEADLINE = environment.number("COLLECTION_DEADLINE", 20, minimum=1, m
 COLLECTION_RETENTION_DAYS = environment.number("COLLECTION_RETENTION_DAYS", 14, minimum=1, maximum=3650)
 EVENT_RETENTION_DAYS = environment.number("EVENT_RETENTION_DAYS", 30, minimum=1, maximum=3650)
 TRANSITION_RETENTION_DAYS = environment.number("TRANSITION_RETENTION_DAYS", 400, minimum=1, maximum=3650)
+# The limits that rules judge by, and what clusters with a label get instead.
+THRESHOLDS = environment.thresholds("THRESHOLDS")
+THRESHOLDS_BY_LABEL = environment.thresholds_by_label("THRESHOLDS_BY_LABEL", THRESHOLDS)
 # Credentials are sealed for the public key; only a process that holds the private key (a worker) can open them.
 CREDENTIAL_PUBLIC_KEY = environment.sealing_key("CREDENTIAL_PUBLIC_KEY")
 CREDENTIAL_PRIVATE_KEY = environment.sealing_key("CREDENTIAL_PRIVATE_KEY")

@@ -30,38 +30,22 @@ class Later(NamedTuple):
 _SECRETS, _PODS = "needs the metadata of target Secrets", "needs pods"
 # By case, and name or kind of the subject. "Without it: unknown or silence, never healthy": silence is a verdict
 # without this finding.
-LATER_CASES: dict[tuple[str, str], Later] = {
-    ("child-edited", "SealedSecret"): Later(_SECRETS, Health.HEALTHY),
-    ("stale-false", "SealedSecret"): Later(_SECRETS, Health.UNKNOWN),
-    ("status-disabled", "SealedSecret"): Later(_SECRETS, Health.UNKNOWN),
-    ("synced-secret-missing", "SecretProviderClass"): Later(_SECRETS, Health.HEALTHY),
-    ("key-compromised/step-2", "db"): Later("needs the history of sealing keys", Health.HEALTHY),
-    ("driver-not-ready-on-one-node", "shop-x58brdkmvz-5ndjg-csi-driver-not-ready-on-one-node-shop"): Later(
-        _PODS, Health.HEALTHY
-    ),
-    ("failed-to-create-secret-event", "SecretProviderClass"): Later(
-        "a class sees no Events of its pods", Health.HEALTHY
-    ),
-    ("not-mounted-class-missing", "Pod"): Later(_PODS, None),
-    ("not-mounted-driver-not-registered", "Pod"): Later(_PODS, None),
-    ("not-mounted-provider-denies", "Pod"): Later(_PODS, None),
-    ("not-mounted-provider-missing", "Pod"): Later(_PODS, None),
-    ("subpath-mount", "SecretProviderClassPodStatus"): Later(_PODS, Health.HEALTHY),
-    ("synced-secret-conflict", "SecretProviderClass"): Later("a class does not see its neighbours", Health.HEALTHY),
-    ("version-drift-two-clusters/cluster-b/step-2", "SecretProviderClassPodStatus"): Later(
-        "compares clusters", Health.HEALTHY
-    ),
-}
+LATER_CASES: dict[tuple[str, str], Later] = {}
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """`before` are earlier captures of the same cluster, oldest first; `at` counts from `now`, when it was captured."""
+    """`before` are earlier captures of the same cluster, oldest first; `at` counts from `now`, when it was captured.
+
+    `others` are the captures of the case's other clusters until then, by name, or their first ones.
+    """
 
     case: str
     capture: str
     folder: Path
     before: tuple[tuple[Path, datetime], ...]
+    cluster: str
+    others: tuple[tuple[str, tuple[tuple[Path, datetime], ...]], ...]
     now: datetime
     subject: ResourceKey
     at: timedelta
@@ -81,9 +65,11 @@ def _of_case(path: Path) -> Iterator[Expectation]:
     case = yaml.safe_load(path.read_text())
     captures = case.get("captures") or [{**case, "folder": "."}]
     earlier: dict[str, list[tuple[Path, datetime]]] = {}
+    first: dict[str, tuple[Path, datetime]] = {}
     for capture in captures:
-        folder = path.parent / capture["folder"]
-        cluster = capture.get("cluster") or (capture["folder"] if capture["folder"].startswith("cluster-") else "")
+        first.setdefault(_cluster(capture), (path.parent / capture["folder"], capture["captured_at"]))
+    for capture in captures:
+        folder, cluster = path.parent / capture["folder"], _cluster(capture)
         history = earlier.setdefault(cluster, [])
         for wanted in capture.get("expect") or ():
             yield Expectation(
@@ -91,12 +77,21 @@ def _of_case(path: Path) -> Iterator[Expectation]:
                 capture=f"{path.parent.name}/{capture['folder']}".removesuffix("/."),
                 folder=folder,
                 before=tuple(history),
+                cluster=cluster or "recorded",
+                others=tuple(
+                    (name, tuple(earlier.get(name) or [seen])) for name, seen in first.items() if name != cluster
+                ),
                 now=capture["captured_at"],
                 subject=_key(wanted.get("subject") or case["subject"]),
                 at=_offset(wanted["at"]),
                 wanted=wanted,
             )
         history.append((folder, capture["captured_at"]))
+
+
+def _cluster(capture: dict[str, Any]) -> str:
+    folder = str(capture["folder"])
+    return str(capture.get("cluster") or (folder if folder.startswith("cluster-") else ""))
 
 
 def _key(subject: dict[str, str]) -> ResourceKey:

@@ -1,12 +1,24 @@
 """The kinds that we watch. To add one: its facts in `observations`, its shape and `describe` in a module here."""
 
-from clusters.kinds import core_secrets, external_secrets, sealed_secrets, secrets_store_csi, workloads
+from clusters.kinds import (
+    core_secrets,
+    external_secrets,
+    generators,
+    pods,
+    sealed_secrets,
+    secret_stores,
+    secrets_store_csi,
+    workloads,
+)
 from clusters.kinds.base import EXTERNAL_SECRETS, SEALED_SECRETS, SECRETS_STORE_CSI, Observe, WatchedKind
 
 WATCHED_KINDS: tuple[WatchedKind, ...] = (
     *external_secrets.KINDS,
+    *secret_stores.KINDS,
+    *generators.KINDS,
     *sealed_secrets.KINDS,
     *secrets_store_csi.KINDS,
+    *pods.KINDS,
     *core_secrets.KINDS,
     *workloads.KINDS,
 )

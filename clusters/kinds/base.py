@@ -5,7 +5,7 @@ A kind's document is a narrow msgspec Struct: what it does not name is skipped u
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -41,7 +41,9 @@ class WatchedKind:
     `versions` are those we can decode, preferred first. `selectors` are the query parameters of one list request
     each. `judged` kinds are resources with a health, the others support judging. `observe` takes the JSON of one item
     and returns None for what is no resource of ours (`filtered` kinds) or has no name. `listed` is False where there
-    is no list to read (the certificate).
+    is no list to read (the certificate). `api_kind` is the cluster's word where `kind` is ours. A kind with `needs` is
+    read only where one of those kinds is installed. `by_namespace`: read in Target.secret_namespaces only, if any.
+    `tier` is the manifest in deploy/rbac that gives the right to read it; only T0 is expected of every cluster.
     """
 
     kind: str
@@ -55,11 +57,15 @@ class WatchedKind:
     accept: str = JSON
     filtered: bool = False
     listed: bool = True
+    api_kind: str = ""
+    needs: tuple[str, ...] = ()
+    by_namespace: bool = False
+    tier: str = "T0"
 
     @property
     def list_kind(self) -> str:
         """The `kind` that an answer to a list request must have."""
-        return "PartialObjectMetadataList" if self.accept == METADATA_ONLY else f"{self.kind}List"
+        return "PartialObjectMetadataList" if self.accept == METADATA_ONLY else f"{self.api_kind or self.kind}List"
 
 
 class Document(msgspec.Struct, gc=False, rename="camel"):
@@ -75,6 +81,7 @@ class Owner(Document):
     name: str = ""
     uid: str = ""
     api_version: str = ""
+    controller: bool | None = None
 
 
 class Metadata(Document):
@@ -95,7 +102,7 @@ class _ManagedHead(Document):
     annotations: Present | None = msgspec.field(default=None, name="f:annotations")
 
 
-class _ManagedContent(Document):
+class ManagedContent(Document):
     spec: Present | None = msgspec.field(default=None, name="f:spec")
     metadata: _ManagedHead | None = msgspec.field(default=None, name="f:metadata")
 
@@ -104,8 +111,10 @@ class ManagedFields(Document):
     """Who wrote which fields when. Of the fields only what the two questions below ask is decoded."""
 
     manager: str = ""
+    api_version: str = ""
+    subresource: str = ""
     time: Time | None = None
-    fields_v1: _ManagedContent | None = None
+    fields_v1: ManagedContent | None = None
 
     def hold_spec(self) -> bool:
         return self.fields_v1 is not None and self.fields_v1.spec is not None
@@ -285,6 +294,23 @@ def newest(entries: Iterable[ManagedFields]) -> datetime | None:
     """The newest time of writing in `entries`."""
     times = (moment(entry.time) for entry in entries)
     return max((time for time in times if time is not None), default=None)
+
+
+def written_version(metadata: ManagedMetadata, read_as: str | None, versions: Sequence[str]) -> str:
+    """The oldest API version in which a manager still writes part of the spec; "" where that is the one read.
+
+    `versions` are newest first, `read_as` is the apiVersion of the object: who writes the newest that a cluster serves
+    has nothing to change there.
+    """
+    present = [_age(read_as or "", versions)]
+    written = [_age(entry.api_version, versions) for entry in metadata.managed_fields or () if entry.hold_spec()]
+    oldest = max(present + written)
+    return versions[oldest] if oldest > present[0] else ""
+
+
+def _age(api_version: str, versions: Sequence[str]) -> int:
+    version = api_version.rpartition("/")[2]
+    return versions.index(version) if version in versions else 0
 
 
 def names(values: Iterable[str | None]) -> tuple[str, ...]:

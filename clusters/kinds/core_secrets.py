@@ -1,20 +1,50 @@
-"""core/v1 Secrets, of which we read sealing keys only, and of those metadata only."""
+"""core/v1 Secrets, of which metadata only is ever asked for: sealing keys, and the Secrets that operators write.
+
+Metadata can hold values too: kubectl puts whole Secrets into an annotation. Of labels and annotations only the presence
+of named ones, and three hashes and markers, are looked at.
+"""
+
+from collections.abc import Mapping
+
+from msgspec import Raw, field
 
 from clusters.kinds.base import (
     METADATA_ONLY,
     NAME_LIMIT,
     SEALED_SECRETS,
     Described,
+    ManagedContent,
+    ManagedFields,
     ManagedMetadata,
+    Metadata,
+    Owner,
     Resource,
     WatchedKind,
     common,
+    moment,
+    names,
     observer,
     text,
 )
-from clusters.observations import SealingKeyFacts
+from clusters.observations import DataWriter, SealingKeyFacts, SecretFacts
 
 KEY_LABEL = "sealedsecrets.bitnami.com/sealed-secrets-key"
+
+# Types that no operator here writes, and that are most of the Secrets of many a cluster.
+_OTHER_TYPES = ("helm.sh/release.v1", "kubernetes.io/service-account-token")
+
+_HASH = "reconcile.external-secrets.io/data-hash"
+# External Secrets' hash of no data at all: SHA3-224 since 0.16.2, MD5 before.
+_EMPTY_HASHES = frozenset(
+    {"74a974446e359fb3e6baff9bd0058950e6edd0f040888d9989b0a11b", "97a15070f5f8c3bfe47678c5409471f6"}
+)
+_LAST_APPLIED = (
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "kubecfg.ksonnet.io/last-applied-configuration",
+)
+_TRUE = Raw(b'"true"')
+# API servers keep some ten entries of managedFields, and more only for managers that apply.
+_WRITER_LIMIT = 50
 
 
 class _Key(Resource):
@@ -38,6 +68,67 @@ def _describe_key(resource: _Key) -> Described:
     return facts, ()
 
 
+class _ManagedData(ManagedContent):
+    # Only the names of the keys.
+    data: dict[str, Raw] | None = field(default=None, name="f:data")
+
+
+class _DataFields(ManagedFields):
+    fields_v1: _ManagedData | None = None
+
+
+class _SecretMetadata(ManagedMetadata):
+    # Values stay undecoded.
+    annotations: dict[str, Raw] | None = None  # type: ignore[assignment]
+    managed_fields: list[_DataFields] | None = None  # type: ignore[assignment]
+
+
+class _Secret(Resource):
+    metadata: _SecretMetadata
+
+
+def _describe_secret(resource: _Secret) -> Described:
+    metadata = resource.metadata
+    annotations, owner = metadata.annotations or {}, _owner(metadata)
+    facts = SecretFacts(
+        **common(metadata),
+        owner_kind=text(owner.kind),
+        owner=text(owner.name),
+        owner_uid=text(owner.uid),
+        managed_by=_managed_by(metadata.labels or {}, annotations),
+        empty=bytes(annotations.get(_HASH, b"")).decode("ascii", "replace").strip('"') in _EMPTY_HASHES,
+        last_applied=any(name in annotations for name in _LAST_APPLIED),
+        writers=_writers(metadata.managed_fields or []),
+    )
+    return facts, ()
+
+
+def _owner(metadata: Metadata) -> Owner:
+    owners = metadata.owner_references or []
+    return next((owner for owner in owners if owner.controller), owners[0] if owners else Owner())
+
+
+def _managed_by(labels: Mapping[str, str], annotations: Mapping[str, Raw]) -> str:
+    """By what each controller writes on the Secrets that are its own, or that it merges into or patches."""
+    if _HASH in annotations or labels.get("reconcile.external-secrets.io/managed") == "true":
+        return "external-secrets"
+    if any(annotations.get(f"sealedsecrets.bitnami.com/{name}") == _TRUE for name in ("managed", "patch")):
+        return "sealed-secrets"
+    return "secrets-store-csi" if labels.get("secrets-store.csi.k8s.io/managed") == "true" else ""
+
+
+def _writers(entries: list[_DataFields]) -> tuple[DataWriter, ...]:
+    return tuple(
+        DataWriter(manager=text(entry.manager), at=moment(entry.time), keys=_keys(entry.fields_v1.data))
+        for entry in entries[:_WRITER_LIMIT]
+        if entry.fields_v1 is not None and entry.fields_v1.data is not None
+    )
+
+
+def _keys(data: Mapping[str, Raw]) -> tuple[str, ...]:
+    return names(name.removeprefix("f:") for name in data if name.startswith("f:"))
+
+
 KINDS = (
     WatchedKind(
         kind="SealingKey",
@@ -50,5 +141,21 @@ KINDS = (
         selectors=({"labelSelector": KEY_LABEL},),
         accept=METADATA_ONLY,
         filtered=True,
+        by_namespace=True,
+        tier="T2",
+    ),
+    WatchedKind(
+        kind="Secret",
+        group="",
+        versions=("v1",),
+        plural="secrets",
+        family="",  # of all three: what their operators write
+        judged=False,
+        observe=observer("Secret", _Secret, _describe_secret),
+        selectors=({"fieldSelector": ",".join(f"type!={other}" for other in _OTHER_TYPES)},),
+        accept=METADATA_ONLY,
+        needs=("ExternalSecret", "SealedSecret", "SecretProviderClass"),
+        by_namespace=True,
+        tier="T2",
     ),
 )

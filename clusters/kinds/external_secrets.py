@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from hashlib import md5, sha3_224
 from typing import Any
-from urllib.parse import urlsplit
 
-import msgspec
+from msgspec import Raw
 
 from clusters.kinds.base import (
     EXTERNAL_SECRETS,
@@ -30,7 +29,9 @@ from clusters.kinds.base import (
     parents,
     reconciled,
     text,
+    written_version,
 )
+from clusters.kinds.secret_stores import GROUP, VERSIONS
 from clusters.observations import (
     FailedNamespace,
     ParentFacts,
@@ -38,13 +39,13 @@ from clusters.observations import (
     RefreshedFacts,
     Relation,
     ResourceKey,
-    StoreFacts,
     SyncWindow,
 )
 
-GROUP = "external-secrets.io"
 # Each costs the judge a search through the calendar, at every judgement; people write one or two.
 WINDOW_LIMIT = 50
+# Patterns of dataFrom[].find.name.regexp that every name fits.
+_ANY_NAME = frozenset({"", ".", ".*", ".+", "^.*$", "^.+$", "^.*", "^"})
 
 
 class _StoreRef(Document):
@@ -56,8 +57,19 @@ class _SourceRef(Document):
     store_ref: _StoreRef | None = None
 
 
+class _FindName(Document):
+    regexp: str | None = None
+
+
+class _Find(Document):
+    name: _FindName | None = None
+    path: str | None = None
+    tags: dict[str, Raw] | None = None
+
+
 class _Source(Document):
     source_ref: _SourceRef | None = None
+    find: _Find | None = None
 
 
 class _Target(Document):
@@ -96,6 +108,7 @@ class _RefreshedStatus(Document):
 
 class _ExternalSecret(Resource):
     metadata: ManagedMetadata
+    api_version: str | None = None
     spec: _ExternalSecretSpec | None = None
     status: _RefreshedStatus | None = None
 
@@ -119,6 +132,8 @@ def _describe_external_secret(resource: _ExternalSecret) -> Described:
         deletion_policy=text(target.deletion_policy, SHORT),
         immutable=bool(target.immutable),
         sync_windows=_windows(windows),
+        written_api=written_version(metadata, resource.api_version, VERSIONS),
+        finds_all=any(source.find is not None and _finds_all(source.find) for source in spec.data_from or ()),
     )
     references = [Reference(Relation.STORE, store) for store in stores]
     if secret:
@@ -131,6 +146,12 @@ def _target_name(metadata: Metadata, target: _Target) -> str:
     if target.manifest is not None or target.creation_policy == "None":
         return ""
     return text(target.name) or metadata.name
+
+
+def _finds_all(find: _Find) -> bool:
+    """Whether nothing narrows the search: the provider gives every secret that its credential may read."""
+    named = find.name is not None and (find.name.regexp or "") not in _ANY_NAME
+    return not (named or find.path or find.tags)
 
 
 def _sources(entries: list[_Source] | None) -> Iterable[_StoreRef | None]:
@@ -279,66 +300,13 @@ def _describe_parent(resource: _Parent) -> Described:
     return facts, ()
 
 
-class _StoreSpec(Document):
-    # Only the keys are looked at: a `fake` provider holds values, others hold credentials' names and addresses.
-    provider: dict[str, msgspec.Raw] | None = None
-    controller: str | None = None
-    conditions: list[Present] | None = None
-
-
-class _StoreStatus(Document):
-    conditions: list[Condition] | None = None
-
-
-class _Store(Resource):
-    spec: _StoreSpec | None = None
-    status: _StoreStatus | None = None
-
-
-def _describe_store(resource: _Store) -> Described:
-    spec, status = resource.spec or _StoreSpec(), resource.status or _StoreStatus()
-    provider = next(iter(spec.provider or {}), "")
-    facts = StoreFacts(
-        **common(resource.metadata),
-        **reconciled(status.conditions),
-        provider=text(provider, SHORT),
-        server=_vault_server(spec.provider[provider]) if spec.provider and provider == "vault" else "",
-        controller=text(spec.controller),
-        namespaces_limited=bool(spec.conditions),
-    )
-    return facts, ()
-
-
-class _Vault(Document):
-    server: str | None = None
-
-
-_vault_decoder = msgspec.json.Decoder(_Vault)
-
-
-def _vault_server(provider: msgspec.Raw) -> str:
-    """Scheme, host and port of spec.provider.vault.server; empty unless it is a plain URL."""
-    try:
-        server = _vault_decoder.decode(provider).server or ""
-        url = urlsplit(server)
-        port = url.port
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        return ""
-    plain = url.scheme in ("http", "https") and url.hostname and "@" not in url.netloc and not url.query
-    if not plain or not is_name(url.netloc):
-        return ""
-    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
-    return f"{url.scheme}://{host}" + (f":{port}" if port else "")
-
-
-_V1 = ("v1", "v1beta1", "v1alpha1")
 _ALPHA = ("v1alpha1",)
 
 KINDS = (
     WatchedKind(
         kind="ExternalSecret",
         group=GROUP,
-        versions=_V1,
+        versions=VERSIONS,
         plural="externalsecrets",
         family=EXTERNAL_SECRETS,
         judged=True,
@@ -354,27 +322,9 @@ KINDS = (
         observe=observer("PushSecret", _PushSecret, _describe_push_secret),
     ),
     WatchedKind(
-        kind="SecretStore",
-        group=GROUP,
-        versions=_V1,
-        plural="secretstores",
-        family=EXTERNAL_SECRETS,
-        judged=True,
-        observe=observer("SecretStore", _Store, _describe_store),
-    ),
-    WatchedKind(
-        kind="ClusterSecretStore",
-        group=GROUP,
-        versions=_V1,
-        plural="clustersecretstores",
-        family=EXTERNAL_SECRETS,
-        judged=True,
-        observe=observer("ClusterSecretStore", _Store, _describe_store),
-    ),
-    WatchedKind(
         kind="ClusterExternalSecret",
         group=GROUP,
-        versions=_V1,
+        versions=VERSIONS,
         plural="clusterexternalsecrets",
         family=EXTERNAL_SECRETS,
         judged=True,

@@ -1,17 +1,27 @@
 """Sealed Secrets (group bitnami.com), read against 0.36.6: the resource, and the certificate its controller serves."""
 
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+from collections.abc import Mapping
+from datetime import datetime
+from hashlib import sha256
+
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from msgspec import Raw
+from msgspec import Raw, field
 
 from clusters.kinds.base import (
+    LIST_LIMIT,
     SEALED_SECRETS,
     Condition,
     Described,
     Document,
     Item,
+    ManagedContent,
+    ManagedFields,
     ManagedMetadata,
+    Present,
     Resource,
     WatchedKind,
     common,
@@ -21,12 +31,14 @@ from clusters.kinds.base import (
     names,
     observer,
     reconciled,
+    text,
 )
 from clusters.observations import (
     Observation,
     Reference,
     Relation,
     ResourceKey,
+    SealedItem,
     SealedSecretFacts,
     SealingCertificateFacts,
 )
@@ -36,6 +48,12 @@ GROUP = "bitnami.com"
 DEFAULT_CONTROLLER = ResourceKey("Deployment", "kube-system", "sealed-secrets-controller")
 CERTIFICATE_LIMIT = 100_000
 
+# Annotations of the template with which other writers of the Secret are no sign of a conflict.
+_SHARING = ("sealedsecrets.bitnami.com/patch", "sealedsecrets.bitnami.com/skip-set-owner-references")
+_DIGEST_LENGTH = 32
+_NULL = Raw(b"null")
+_KEY_BYTES = frozenset({128, 256, 384, 512, 768, 1024, 2048})
+
 
 class _TemplateMetadata(Document):
     annotations: dict[str, str] | None = None
@@ -43,12 +61,31 @@ class _TemplateMetadata(Document):
 
 class _Template(Document):
     metadata: _TemplateMetadata | None = None
+    # Only the names: a template's text may hold anything.
+    data: dict[str, Raw] | None = None
 
 
 class _Spec(Document):
-    # Only the names of the items are looked at.
     encrypted_data: dict[str, Raw] | None = None
+    data: Raw = _NULL
     template: _Template | None = None
+
+
+class _ManagedSpec(Present):
+    encrypted_data: dict[str, Raw] | None = field(default=None, name="f:encryptedData")
+    data: Raw = field(default=_NULL, name="f:data")
+
+
+class _ManagedContent(ManagedContent):
+    spec: _ManagedSpec | None = field(default=None, name="f:spec")
+
+
+class _ManagedFields(ManagedFields):
+    fields_v1: _ManagedContent | None = None
+
+
+class _Metadata(ManagedMetadata):
+    managed_fields: list[_ManagedFields] | None = None  # type: ignore[assignment]
 
 
 class _Status(Document):
@@ -57,7 +94,7 @@ class _Status(Document):
 
 
 class _SealedSecret(Resource):
-    metadata: ManagedMetadata
+    metadata: _Metadata
     spec: _Spec | None = None
     status: _Status | None = None
 
@@ -65,7 +102,8 @@ class _SealedSecret(Resource):
 def _describe_sealed_secret(resource: _SealedSecret) -> Described:
     metadata, spec, status = resource.metadata, resource.spec or _Spec(), resource.status or _Status()
     synced = find_condition(status.conditions, "Synced")
-    template = spec.template.metadata if spec.template and spec.template.metadata else _TemplateMetadata()
+    template = spec.template or _Template()
+    annotations = template.metadata.annotations if template.metadata else None
     facts = SealedSecretFacts(
         **common(metadata),
         **reconciled(status.conditions, "Synced"),
@@ -73,12 +111,63 @@ def _describe_sealed_secret(resource: _SealedSecret) -> Described:
         updated_at=moment(synced.last_update_time) if synced else None,
         spec_written_at=metadata.spec_written_at(),
         scope=_scope(metadata.annotations),
-        template_scope=_scope(template.annotations),
-        items=names(sorted(spec.encrypted_data or ())),
+        template_scope=_scope(annotations),
+        sealed=_sealed(metadata, spec),
+        template_items=names(sorted(template.data or ())),
+        shares_target=any((annotations or {}).get(name) == "true" for name in _SHARING),
         target=metadata.name,
     )
     # The controller gives the Secret the name and namespace of the SealedSecret, whatever its template says.
     return facts, [Reference(Relation.TARGET, ResourceKey("Secret", metadata.namespace or "", metadata.name))]
+
+
+def _sealed(metadata: _Metadata, spec: _Spec) -> tuple[SealedItem, ...]:
+    """The encrypted items, by name; the whole Secret in one, spec.data as kubeseal wrote it before 0.8, has none."""
+    times = _item_times(metadata)
+    found = {
+        text(name): _item(text(name), ciphertext, times.get(name))
+        for name, ciphertext in sorted((spec.encrypted_data or {}).items())[:LIST_LIMIT]
+    }
+    found.pop("", None)
+    if not found and spec.data != _NULL:
+        return (_item("", spec.data, times.get("")),)
+    return tuple(found.values())
+
+
+def _item_times(metadata: _Metadata) -> Mapping[str, datetime]:
+    """When each item was written last, "" being spec.data. A manager's entry has one time for all it owns."""
+    times: dict[str, datetime] = {}
+    for entry in metadata.managed_fields or ():
+        time = moment(entry.time)
+        spec = entry.fields_v1.spec if entry.fields_v1 and not entry.subresource else None
+        if spec is None or time is None:
+            continue
+        owned = [name.removeprefix("f:") for name in spec.encrypted_data or () if name.startswith("f:")]
+        for name in [*owned, *([""] if spec.data != _NULL else ())]:
+            times[name] = max(time, times.get(name, time))
+    return times
+
+
+def _item(name: str, ciphertext: Raw, written_at: datetime | None) -> SealedItem:
+    """Of the ciphertext only its digest and the size of its key stay."""
+    sealed = _plain(ciphertext)
+    digest = sha256(sealed).hexdigest()[:_DIGEST_LENGTH] if sealed else ""
+    return SealedItem(name=name, digest=digest, written_at=written_at, key_bits=_key_bits(sealed))
+
+
+def _plain(ciphertext: Raw) -> bytes:
+    """The text of a JSON string; empty for what is none, and for one with an escape, which base64 never has."""
+    quoted = bytes(ciphertext)
+    return quoted[1:-1] if quoted[:1] == b'"' and b"\\" not in quoted else b""
+
+
+def _key_bits(sealed: bytes) -> int:
+    """crypto.go: the ciphertext begins with the length of the RSA part, which is that of the modulus."""
+    try:
+        length = int.from_bytes(a2b_base64(sealed[:4])[:2], "big")
+    except Base64Error:
+        return 0
+    return 8 * length if length in _KEY_BYTES else 0
 
 
 def _scope(annotations: dict[str, str] | None) -> str:

@@ -1,6 +1,7 @@
 """Secrets Store CSI driver (group secrets-store.csi.x-k8s.io), read against 1.5.6 and 1.6.0."""
 
 import re
+from hashlib import blake2b
 
 from clusters.kinds.base import (
     LIST_LIMIT,
@@ -47,6 +48,9 @@ class _SecretObject(Document):
 class _Parameters(Document):
     objects: str | None = None
     secrets: str | None = None
+    keyvault_name: str | None = None
+    tenant_id: str | None = None
+    cloud_name: str | None = None
 
 
 class _ClassSpec(Document):
@@ -64,10 +68,12 @@ def _describe_class(resource: _Class) -> Described:
     metadata, spec = resource.metadata, resource.spec or _ClassSpec()
     parameters = spec.parameters or _Parameters()
     secrets = names(entry.secret_name for entry in spec.secret_objects or ())
+    objects = names([*_object_names(parameters.objects), *_object_names(parameters.secrets)])
     facts = ClassFacts(
         **common(metadata),
         provider=text(spec.provider, SHORT),
-        objects=names([*_object_names(parameters.objects), *_object_names(parameters.secrets)]),
+        source=_source(spec.provider or "", parameters, objects),
+        objects=objects,
         secret_names=secrets,
         spec_written_at=metadata.spec_written_at() or moment(metadata.creation_timestamp),
     )
@@ -78,6 +84,24 @@ def _describe_class(resource: _Class) -> Described:
 def _object_names(parameter: str | None) -> list[str]:
     found = _OBJECT_NAME.findall((parameter or "")[:_PARAMETER_LIMIT])
     return [name.strip().strip("\"'") for name in found]
+
+
+def _source(provider: str, parameters: _Parameters, objects: tuple[str, ...]) -> str:
+    """See ClassFacts: what the names of `objects` are relative to, where that is told; "" where it is not.
+
+    GCP's names are full paths, Azure's are relative to a vault, whose name is unique in its cloud. AWS takes names
+    relative to the account and region of whoever asks, which nothing here tells, or full ARNs. Vault counts versions
+    for each pod's own view of it.
+    """
+    address: tuple[str, ...] | None = None
+    if provider == "gcp" or (provider == "aws" and objects and all(name.startswith("arn:") for name in objects)):
+        address = ()
+    elif provider == "azure" and parameters.keyvault_name:
+        cloud = parameters.cloud_name or "AzurePublicCloud"
+        address = (parameters.keyvault_name, parameters.tenant_id or "", cloud)
+    if address is None:
+        return ""
+    return blake2b(repr((provider, *map(str.lower, address))).encode(), digest_size=8).hexdigest()
 
 
 class _MountedObject(Document):

@@ -1,14 +1,16 @@
 """Deployments and DaemonSets of the operators: are they up, which version, with which of the settings that matter."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 from clusters.kinds.base import (
     SECRETS_STORE_CSI,
     SHORT,
     Described,
     Document,
+    Metadata,
     Resource,
     WatchedKind,
     common,
@@ -47,15 +49,17 @@ class _Variable(Document):
     value: str | None = None
 
 
-class _Container(Document):
-    name: str = ""
+class Container(Document):
     image: str | None = None
     command: list[str] | None = None
     args: list[str] | None = None
-    env: list[_Variable] | None = None
 
     def words(self) -> list[str]:
         return [*(self.command or ()), *(self.args or ())]
+
+
+class _Container(Container):
+    env: list[_Variable] | None = None
 
 
 class _PodSpec(Document):
@@ -89,7 +93,8 @@ class _Workload(Resource):
 def _describe_deployment(resource: _Workload) -> Described:
     spec, status = resource.spec or _Spec(), resource.status or _Status()
     for role in (EXTERNAL_SECRETS_ROLE, SEALED_SECRETS_ROLE):
-        container = _container_of(resource, re.compile(rf"{role}(?:-controller)?(?=[:@]|$)"))
+        pattern = re.compile(rf"{role}(?:-controller)?(?=[:@]|$)")
+        container = _container_of(resource.metadata, resource.containers(), pattern)
         if container is not None:
             replicas = 1 if spec.replicas is None else spec.replicas
             return _facts(resource, container, role, replicas, status.ready_replicas), ()
@@ -98,31 +103,42 @@ def _describe_deployment(resource: _Workload) -> Described:
 
 def _describe_daemon_set(resource: _Workload) -> Described:
     status = resource.status or _Status()
-    role, container = _csi_role(resource)
+    role, container = csi_role(resource.metadata, resource.containers())
     if container is None:
         return None
     return _facts(resource, container, role, status.desired_number_scheduled, status.number_ready), ()
 
 
-def _csi_role(resource: _Workload) -> tuple[str, _Container | None]:
-    for container in resource.containers():
+C = TypeVar("C", bound=Container)
+
+
+def csi_role(metadata: Metadata, containers: Sequence[C]) -> tuple[str, C | None]:
+    """Whether these containers, of a DaemonSet or of one of its pods, are the CSI driver's or one of its providers'.
+
+    The container is the one that does it; without one they are neither.
+    """
+    for container in containers:
         if any(word.startswith("--provider-volume") for word in container.words()):
             return DRIVER_ROLE, container
-    provider = _container_of(resource, _PROVIDER)
+    provider = _container_of(metadata, containers, _PROVIDER)
     if provider is not None:
         return PROVIDER_ROLE, provider
-    return DRIVER_ROLE, _container_of(resource, _DRIVER)
+    return DRIVER_ROLE, _container_of(metadata, containers, _DRIVER)
 
 
-def _container_of(resource: _Workload, pattern: re.Pattern[str]) -> _Container | None:
+def _container_of(metadata: Metadata, containers: Sequence[C], pattern: re.Pattern[str]) -> C | None:
     """The container whose image fits; failing that the first one, if the workload's name or `app` labels fit."""
-    containers = resource.containers()
     for container in containers:
         if pattern.search((container.image or "")[:500]):
             return container
-    labels = resource.metadata.labels or {}
-    titles = (resource.metadata.name, labels.get("app", ""), labels.get("app.kubernetes.io/name", ""))
-    return containers[0] if containers and any(pattern.search(title[:500]) for title in titles) else None
+    fits = any(pattern.search(title[:500]) for title in titles(metadata))
+    return containers[0] if containers and fits else None
+
+
+def titles(metadata: Metadata) -> tuple[str, str, str]:
+    """What people and charts call a workload and its pods."""
+    labels = metadata.labels or {}
+    return metadata.name, labels.get("app", ""), labels.get("app.kubernetes.io/name", "")
 
 
 def _facts(

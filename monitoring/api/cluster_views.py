@@ -71,6 +71,7 @@ class ClusterList(ApiView):
             now=now,
             labels=given.get("labels"),
             interval=given.get("interval_seconds"),
+            secret_namespaces=given.get("secret_namespaces"),
             replace=given["replace"],
         )
         created = cluster.created_at == now
@@ -102,6 +103,7 @@ class ClusterView(ApiView):
             enabled=given.get("enabled"),
             labels=given.get("labels"),
             interval=given.get("interval_seconds"),
+            secret_namespaces=given.get("secret_namespaces"),
         )
         return Response(_detail(name, now))
 

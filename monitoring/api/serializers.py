@@ -253,6 +253,11 @@ class ClusterSerializer(serializers.Serializer[ClusterRow]):
     labels = serializers.DictField(source="cluster.labels", child=serializers.CharField())
     enabled = serializers.BooleanField(source="cluster.enabled")
     interval_seconds = serializers.IntegerField(source="cluster.interval_seconds")
+    secret_namespaces = serializers.ListField(
+        source="cluster.secret_namespaces",
+        child=serializers.CharField(),
+        help_text="Where the metadata of Secrets is listed; empty for the whole cluster, where the credential may.",
+    )
     health = HealthField(source="worst", help_text="The worst of its resources and of the cluster itself.")
     counts = CountsField(read_only=True)
     findings = FindingSerializer(many=True, help_text="About the cluster itself: sealing keys, controllers, drivers.")
@@ -318,6 +323,7 @@ class ClusterChangeSerializer(StrictSerializer):
     enabled = serializers.BooleanField(required=False)
     interval_seconds = serializers.IntegerField(required=False, min_value=MIN_INTERVAL, max_value=MAX_INTERVAL)
     labels = serializers.DictField(child=serializers.CharField(allow_blank=True), required=False)
+    secret_namespaces = serializers.ListField(child=serializers.CharField(), required=False)
 
 
 class RegistrationSerializer(StrictSerializer):
@@ -338,6 +344,7 @@ class RegistrationSerializer(StrictSerializer):
     context = serializers.CharField(required=False, max_length=1000)  # type: ignore[assignment]
     interval_seconds = serializers.IntegerField(required=False, min_value=MIN_INTERVAL, max_value=MAX_INTERVAL)
     labels = serializers.DictField(child=serializers.CharField(allow_blank=True), required=False)
+    secret_namespaces = serializers.ListField(child=serializers.CharField(), required=False)
     replace = serializers.BooleanField(required=False, default=False)
 
 

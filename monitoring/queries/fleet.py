@@ -212,7 +212,7 @@ def _note(family: Family, cursors: Mapping[str, Cursor], unread: frozenset[str])
     outcomes = {kind: cursors[kind].outcome for kind in family.kinds if kind in cursors}
     if not outcomes:
         return "not read yet"
-    if Outcome.FORBIDDEN in outcomes.values():
+    if any(outcomes.get(kind) == Outcome.FORBIDDEN for kind in unread):
         return "may not read"
     if unread.intersection(family.kinds):
         return "not read"

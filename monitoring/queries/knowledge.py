@@ -27,11 +27,13 @@ from django.db.models import (
 
 from clusters.models import Cluster
 from clusters.observations import Failure, Outcome
-from monitoring.families import JUDGED_KINDS
+from monitoring.families import JUDGED_KINDS, OPTIONAL_KINDS
 from monitoring.health import Health
 from monitoring.models import Cursor
 
 TROUBLED = (Outcome.FORBIDDEN, Outcome.FAILED)
+# A condition on Cursor: the tier of rights that shows this kind was not given, which makes nothing unknown.
+NOT_GIVEN = Q(outcome=Outcome.FORBIDDEN, kind__in=OPTIONAL_KINDS)
 # The same limit as Cluster.freshness_limit, which a test compares.
 READ_BEFORE = "%s - make_interval(secs => 2.5 * cluster.interval_seconds + 10)"
 OVERDUE_SQL = f"""
@@ -104,7 +106,8 @@ class Unread:
 
 
 def unread_kinds(cluster: Cluster, cursors: Mapping[str, Cursor], now: datetime) -> tuple[Unread, ...]:
-    """The judged kinds that may be there unseen: forbidden, failed, overdue or never tried. Not: not installed.
+    """The judged kinds that may be there unseen: forbidden, failed, overdue or never tried. Not: not installed,
+    nor an optional kind that is forbidden.
 
     The same rule as `unread_condition`.
     """
@@ -113,6 +116,8 @@ def unread_kinds(cluster: Cluster, cursors: Mapping[str, Cursor], now: datetime)
         known = cursors.get(kind)
         if known is None:
             found.append(Unread(kind, ""))
+        elif kind in OPTIONAL_KINDS and known.outcome == Outcome.FORBIDDEN:
+            continue
         elif known.outcome in TROUBLED or (
             known.outcome != Outcome.NOT_INSTALLED and is_overdue(cluster, known.read_at, now)
         ):
@@ -123,7 +128,7 @@ def unread_kinds(cluster: Cluster, cursors: Mapping[str, Cursor], now: datetime)
 def unread_condition(now: datetime) -> Q:
     """`unread_kinds` as a condition on Cursor, but for the kinds that have none."""
     overdue = Q(read_at__isnull=True) | Q(read_at__lt=_oldest_fresh(now, "cluster__interval_seconds"))
-    return Q(outcome__in=TROUBLED) | (~Q(outcome=Outcome.NOT_INSTALLED) & overdue)
+    return ~NOT_GIVEN & (Q(outcome__in=TROUBLED) | (~Q(outcome=Outcome.NOT_INSTALLED) & overdue))
 
 
 @dataclass(frozen=True)
@@ -188,7 +193,7 @@ def coverage(now: datetime, ids: Collection[int] | None = None) -> Coverage:
 
 def _unreadable(read: QuerySet[Cursor]) -> tuple[Unreadable, ...]:
     names: dict[tuple[str, str], list[str]] = defaultdict(list)
-    rows = read.filter(outcome__in=TROUBLED)
+    rows = read.filter(outcome__in=TROUBLED).exclude(NOT_GIVEN)
     for kind, outcome, name in rows.values_list("kind", "outcome", "cluster__name").order_by("kind", "cluster__name"):
         names[kind, outcome].append(name)
     return tuple(Unreadable(kind, outcome, tuple(found)) for (kind, outcome), found in names.items())

@@ -10,9 +10,19 @@ from typing import Any, Final
 
 import msgspec
 
-from clusters.observations import Facts, MountFacts, Observation
+from clusters.observations import ClassFacts, Facts, MountFacts, Observation
 from monitoring.health import Health
-from monitoring.rules import clusters, external_secrets, parents, sealed_secrets, secret_stores, secrets_store_csi
+from monitoring.rules import (
+    clusters,
+    external_secrets,
+    lints,
+    parents,
+    pods,
+    provider_classes,
+    sealed_secrets,
+    secret_stores,
+    secrets_store_csi,
+)
 from monitoring.rules.base import ClusterContext, Context, Verdict
 from monitoring.rules.judgement import Judgement
 from monitoring.rules.registry import RULES, RuleDoc
@@ -36,27 +46,31 @@ _RULES_BY_KIND: Final[dict[str, Rule]] = {
     "SecretStore": secret_stores.judge_store,
     "ClusterSecretStore": secret_stores.judge_store,
     "SealedSecret": sealed_secrets.judge_sealed_secret,
-    "SecretProviderClass": _nothing_to_judge,
+    "SecretProviderClass": provider_classes.judge_class,
     "SecretProviderClassPodStatus": secrets_store_csi.judge_mount,
+    "Pod": pods.judge_pod,
+    "DriverPod": _nothing_to_judge,
+    "Secret": _nothing_to_judge,
     "SealingKey": _nothing_to_judge,
     "SealingCertificate": _nothing_to_judge,
     "CSIDriver": _nothing_to_judge,
     "CSINode": _nothing_to_judge,
     "DaemonSet": _nothing_to_judge,
     "Deployment": _nothing_to_judge,
+    "Password": lints.lint_generator,
 }
 
 
 def judge(observation: Observation, context: Context, now: datetime) -> Verdict:
     """What `observation` means at `now` (the cluster's clock), with `context` beside it. Never raises."""
     facts = observation.facts
-    judgement = Judgement(now)
+    judgement = Judgement(now, observation.key)
     try:
         if not _is_unread(facts):
             _RULES_BY_KIND[observation.key.kind](judgement, observation, facts, _with_own_events(observation, context))
     except Exception as error:
         log.exception("could not judge %s", observation.key)
-        judgement = _failed(now, error)
+        judgement = _failed(now, observation.key, error)
     if facts.problem:
         judgement.find(
             "could-not-be-read",
@@ -75,6 +89,8 @@ def _is_unread(facts: Facts) -> bool:
 def _with_own_events(observation: Observation, context: Context) -> Context:
     """Without the Events of an earlier object of the same name: the API server keeps them for an hour."""
     facts = observation.facts
+    if isinstance(facts, ClassFacts):
+        return context  # its Events are those of its pods
     uid = facts.pod_uid if isinstance(facts, MountFacts) else observation.uid
     if not uid or all(event.involved_uid in ("", uid) for event in context.events):
         return context
@@ -84,17 +100,18 @@ def _with_own_events(observation: Observation, context: Context) -> Context:
 
 def judge_cluster(context: ClusterContext, now: datetime) -> Verdict:
     """What the cluster's keys, controllers and drivers mean at `now` (the cluster's clock). Never raises."""
-    judgement = Judgement(now)
+    subject = (context.name,)
+    judgement = Judgement(now, subject)
     try:
         clusters.judge_cluster(judgement, context)
     except Exception as error:
         log.exception("could not judge a cluster")
-        judgement = _failed(now, error)
+        judgement = _failed(now, subject, error)
     return judgement.verdict()
 
 
-def _failed(now: datetime, error: Exception) -> Judgement:
-    judgement = Judgement(now)
+def _failed(now: datetime, subject: tuple[str, ...], error: Exception) -> Judgement:
+    judgement = Judgement(now, subject)
     judgement.find(
         "could-not-be-judged",
         Health.UNKNOWN,

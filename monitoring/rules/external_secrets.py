@@ -4,32 +4,37 @@ Strings and timing are those of External Secrets 2.9.0, checked against a runnin
 differ, it is said at the line.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from clusters.observations import (
     EventNote,
     Observation,
-    ReconciledFacts,
     RefreshedFacts,
     ResourceKey,
+    SecretFacts,
     StoreFacts,
 )
 from monitoring.health import Health
-from monitoring.rules import causes, sync_windows
+from monitoring.rules import causes
 from monitoring.rules.base import Context
 from monitoring.rules.durations import after, go_duration, moment_words, span_words
-from monitoring.rules.judgement import Judgement, listed, newest_at, newest_warning
+from monitoring.rules.judgement import Judgement, listed, newest_at
+from monitoring.rules.lints import lint_refreshed
+from monitoring.rules.refreshing import cause_of, deletion
+from monitoring.rules.staleness import grace_of, judge_staleness, judge_versions
+from monitoring.rules.store_use import (
+    absent_signature,
+    absent_stores,
+    broken_stores,
+    diagnosis_of,
+    judge_stores,
+    source_of,
+)
+from monitoring.rules.targets import judge_target_lints
 from monitoring.rules.workloads import EXTERNAL_SECRETS, look_at_controller, served_class
 
 DEFAULT_INTERVAL: Final = "1h"
-FIRST_RECONCILE: Final = timedelta(minutes=15)  # until then "no status yet" is normal
-STUCK_DELETION: Final = timedelta(minutes=10)
-LEAST_GRACE: Final = timedelta(minutes=1)
-MOST_GRACE: Final = timedelta(minutes=10)
-WINDOW_BACKOFF: Final = timedelta(minutes=7)  # a refresh held back by a sync window is requeued with this cap
-CLOCK_TOLERANCE: Final = timedelta(minutes=5)
-EVENT_GAP: Final = timedelta(minutes=5)  # client-go lets one Event of an object through in 300 s once 25 came
 
 # Ready=True, and yet there is no target.
 _WITHOUT_SECRET: Final = frozenset({"SecretDeleted", "ResourceDeleted", "SecretMissing", "ResourceMissing"})
@@ -42,31 +47,30 @@ _NOT_REQUEUED: Final = (
     "invalid generic target",
     "source secret deleted; provider secrets cleaned up",
 )
-# Permanent Warnings about a provider's upkeep; never the cause of a failure.
-UPKEEP: Final = frozenset({"StoreUnmaintained", "StoreDeprecated"})
 
 
 def judge_refreshed(judgement: Judgement, observation: Observation, facts: RefreshedFacts, context: Context) -> None:
     """ExternalSecret and PushSecret."""
     interval = go_duration(facts.interval or DEFAULT_INTERVAL)
     poison = _unreadable_duration(facts, interval)
+    lint_refreshed(judgement, facts, context)
     if poison:
-        _poison(judgement, observation, poison)
+        _poison(judgement, observation, poison, context)
     if facts.deleting_since is not None:
-        deletion(judgement, "es-deletion-stuck", facts.deleting_since)
+        deletion(judgement, context, "es-deletion-stuck", facts.deleting_since)
     if facts.ready is None:
         _without_condition(judgement, observation, facts, context)
         return
     if facts.ready:
-        _green(judgement, facts, context)
+        _green(judgement, observation, facts, context)
     else:
         _not_ready(judgement, observation, facts, context)
-    grace = _grace(interval, context)
-    _staleness(judgement, facts, interval, grace, context)
+    grace = grace_of(interval, context)
+    judge_staleness(judgement, facts, interval, grace, context)
     if facts.deleting_since is None and facts.expected_version != facts.synced_version:
-        _versions(judgement, observation, facts, interval, grace)
+        judge_versions(judgement, observation, facts, interval, grace, context)
     if facts.stores:
-        _stores(judgement, facts, context)
+        judge_stores(judgement, facts, context)
 
 
 def _unreadable_duration(facts: RefreshedFacts, interval: timedelta | None) -> str:
@@ -77,7 +81,7 @@ def _unreadable_duration(facts: RefreshedFacts, interval: timedelta | None) -> s
     return next((w.duration for w in windows if w.duration and go_duration(w.duration) is None), "") if windows else ""
 
 
-def _poison(judgement: Judgement, observation: Observation, duration: str) -> None:
+def _poison(judgement: Judgement, observation: Observation, duration: str, context: Context) -> None:
     name = observation.key
     judgement.find(
         "es-poison-interval",
@@ -88,24 +92,14 @@ def _poison(judgement: Judgement, observation: Observation, duration: str) -> No
         hint=f"Correct it (Go has no days: write 24h for 1d) or delete the object: "
         f"kubectl -n {name.namespace} delete {name.kind.lower()} {name.name}",
         since=observation.created_at if observation.facts.generation == 1 else None,
+        cause_class="poison",
+        signature=causes.not_acting(context.cluster, EXTERNAL_SECRETS),
     )
 
 
-def deletion(judgement: Judgement, rule: str, deleting_since: datetime) -> None:
-    """While it is young, a deletion is judged as the object was before."""
-    if judgement.passed(after(deleting_since, STUCK_DELETION)):
-        judgement.find(
-            rule,
-            Health.FAILING,
-            f"Deleted on {moment_words(deleting_since)}, but a finalizer still holds it.",
-            hint="The controller removes its finalizer: see whether it runs, then look at metadata.finalizers.",
-            since=deleting_since,
-        )
-
-
 def _without_condition(judgement: Judgement, observation: Observation, facts: RefreshedFacts, context: Context) -> None:
-    created = observation.created_at
-    if created is not None and not judgement.passed(after(created, FIRST_RECONCILE)):
+    created, wait = observation.created_at, context.cluster.thresholds.first_reconcile
+    if created is not None and not judgement.passed(after(created, wait)):
         judgement.find(
             "es-pending",
             Health.PROGRESSING,
@@ -114,6 +108,7 @@ def _without_condition(judgement: Judgement, observation: Observation, facts: Re
         )
         return
     when = f"Created on {moment_words(created)}" if created else "Created at an unknown time"
+    foreign = _foreign_classes(facts, context)
     judgement.find(
         "es-never-reconciled",
         Health.FAILING,
@@ -121,28 +116,34 @@ def _without_condition(judgement: Judgement, observation: Observation, facts: Re
         hint=f"See whether the controller runs ({look_at_controller(context.cluster, EXTERNAL_SECRETS)}), and whether "
         f"the stores belong to its controller class.",
         since=created,
+        signature="" if foreign else causes.not_acting(context.cluster, EXTERNAL_SECRETS),
+        threshold=f"A first status may take {span_words(wait)}.",
     )
-    _controller_class(judgement, facts, context)
+    if foreign:
+        _controller_class(judgement, foreign, context)
 
 
-def _controller_class(judgement: Judgement, facts: RefreshedFacts, context: Context) -> None:
-    """A store of another class makes every controller but its own skip the object without a word."""
+def _foreign_classes(facts: RefreshedFacts, context: Context) -> list[str]:
+    """Stores of another class make every controller but their own skip the object without a word."""
     served = served_class(context.cluster)
-    foreign = [
+    return [
         f"{store.name} ({related.controller})"
         for store in facts.stores
         if isinstance(related := context.related.get(store), StoreFacts) and related.controller not in ("", served)
     ]
-    if foreign:
-        judgement.find(
-            "es-controller-class",
-            Health.FAILING,
-            f'A store belongs to a controller class that is not served here: {listed(foreign)}; served is "{served}".',
-            hint="Correct spec.controller of the store, or start a controller with that --controller-class.",
-        )
 
 
-def _green(judgement: Judgement, facts: RefreshedFacts, context: Context) -> None:
+def _controller_class(judgement: Judgement, foreign: list[str], context: Context) -> None:
+    judgement.find(
+        "es-controller-class",
+        Health.FAILING,
+        f"A store belongs to a controller class that is not served here: {listed(foreign)}; served is "
+        f'"{served_class(context.cluster)}".',
+        hint="Correct spec.controller of the store, or start a controller with that --controller-class.",
+    )
+
+
+def _green(judgement: Judgement, observation: Observation, facts: RefreshedFacts, context: Context) -> None:
     if facts.reason in _WITHOUT_SECRET:
         judgement.find(
             "es-green-without-secret",
@@ -159,8 +160,9 @@ def _green(judgement: Judgement, facts: RefreshedFacts, context: Context) -> Non
             cause=facts.message,
             hint="Look at what the object searches for at the provider (spec.dataFrom).",
         )
-    elif context.events:
+    else:
         _partly_missing(judgement, facts, context.events)
+        _target(judgement, observation, facts, context)
     if facts.immutable and facts.policy in ("", "Periodic"):
         judgement.find(
             "es-immutable-target",
@@ -168,6 +170,29 @@ def _green(judgement: Judgement, facts: RefreshedFacts, context: Context) -> Non
             "The target is immutable: refreshes succeed, but a rotation never reaches the Secret.",
             hint="Delete the Secret to let the controller write the newest value.",
         )
+
+
+def _target(judgement: Judgement, observation: Observation, facts: RefreshedFacts, context: Context) -> None:
+    """Its Secret, where the metadata of Secrets is read (tier T2)."""
+    secret = context.related.get(ResourceKey("Secret", observation.key.namespace, facts.target))
+    if isinstance(secret, SecretFacts):
+        judge_target_lints(judgement, secret)
+        if secret.empty and secret.managed_by == "external-secrets":
+            judgement.find(
+                "es-target-empty",
+                Health.FAILING,
+                f"The Secret {facts.target} has no data, although Ready=True.",
+                hint="Look at what the object reads at the provider; deletionPolicy Merge empties a Secret silently.",
+            )
+    elif facts.target and facts.deleting_since is None and context.cluster.sees_secrets(observation.key.namespace):
+        wait = context.cluster.thresholds.observed_lag
+        if facts.refreshed_at is None or judgement.passed(after(facts.refreshed_at, wait)):
+            judgement.find(
+                "es-target-missing",
+                Health.FAILING,
+                f"The Secret {facts.target} does not exist, although Ready=True.",
+                hint="See who deleted it; its next refresh makes it again, unless creationPolicy is Orphan or Merge.",
+            )
 
 
 def _partly_missing(judgement: Judgement, facts: RefreshedFacts, events: tuple[EventNote, ...]) -> None:
@@ -201,163 +226,36 @@ def _not_ready(judgement: Judgement, observation: Observation, facts: RefreshedF
     # An ExternalSecret's message is one of a dozen constants; a PushSecret's holds the provider's words.
     what = f" ({facts.message})" if facts.message and name.kind == "ExternalSecret" and len(facts.message) < 80 else ""
     cause = cause_of(facts, facts.refreshed_at, context.events)
+    found = _diagnosis(cause, observation, facts, context)
     judgement.find(
         "es-not-ready",
         Health.FAILING,
         f"Failing {begun}{what}; {age}.{retry}",
         cause=cause,
-        hint=causes.hint(cause, f"kubectl -n {name.namespace} describe {name.kind.lower()} {name.name}"),
+        hint=found.hint,
         since=since,
+        cause_class=found.cause_class,
+        signature=found.signature,
     )
 
 
-def cause_of(facts: ReconciledFacts, success: datetime | None, events: tuple[EventNote, ...]) -> str:
-    """The newest Warning that belongs to this failure, or the condition's own words.
-
-    In a namespace that is being deleted the API server refuses Events, so an Event from before the failure began
-    must not be taken for its cause.
-    """
-    begun = after(facts.condition_since, -EVENT_GAP) if facts.condition_since else None
-    oldest = max((moment for moment in (success, begun) if moment), default=None)
-    return newest_warning(events, oldest, UPKEEP) or facts.message or facts.reason
-
-
-def _grace(interval: timedelta | None, context: Context) -> timedelta:
-    tenth = interval / 10 if interval else LEAST_GRACE
-    return max(LEAST_GRACE, min(tenth, MOST_GRACE), 2 * context.cluster.poll_interval)
-
-
-def _periodic(facts: RefreshedFacts, interval: timedelta | None) -> bool:
-    return interval is not None and interval > timedelta(0) and facts.policy in ("", "Periodic")
+def _diagnosis(cause: str, observation: Observation, facts: RefreshedFacts, context: Context) -> causes.Diagnosis:
+    """What `cause` tells; signed as the store's own cause where the store is the reason."""
+    key = observation.key
+    known = ((store, context.related.get(store)) for store in facts.stores)
+    sources = [source_of(context.cluster, store, facts) for store, facts in known if isinstance(facts, StoreFacts)]
+    command = f"kubectl -n {key.namespace} describe {key.kind.lower()} {key.name}"
+    found = causes.diagnose(cause, command, own=key, source=sources[0] if sources else ())
+    broken, absent = broken_stores(facts, context), absent_stores(facts, context)
+    if broken and (found.cause_class == "store-not-ready" or _is_of_store(found)):
+        store, related = broken[0]
+        _, of_store = diagnosis_of(context.cluster, store, related, context.store_events.get(store, ()))
+        return found._replace(signature=of_store.signature)
+    if absent and found.cause_class == "store-absent":
+        return found._replace(signature=absent_signature(context.cluster, absent[0]))
+    return found
 
 
-def _staleness(
-    judgement: Judgement, facts: RefreshedFacts, interval: timedelta | None, grace: timedelta, context: Context
-) -> None:
-    refreshed = facts.refreshed_at
-    if refreshed is None or interval is None or not _periodic(facts, interval):
-        return
-    due: datetime | None = after(refreshed, interval)
-    late = after(refreshed, interval + grace)
-    if facts.sync_windows:
-        due, late = _with_windows(judgement, facts, after(refreshed, interval), grace)
-    judgement.due_at = due
-    if refreshed > judgement.now and not judgement.passed(after(refreshed, -CLOCK_TOLERANCE)):
-        judgement.find(
-            "es-clock",
-            Health.UNKNOWN,
-            f"The refresh time {moment_words(refreshed)} lies in the future, so staleness cannot be told.",
-            hint="Compare the clocks of the controller's node and of the API server.",
-        )
-    if due is None or not judgement.passed(late):
-        return
-    lateness = f"Not refreshed since {moment_words(refreshed)}; it should refresh every {span_words(interval)}"
-    if facts.ready:
-        hint = f"See whether the controller runs and keeps up: {look_at_controller(context.cluster, EXTERNAL_SECRETS)}"
-        summary = f"{lateness}. Ready=True, so kubectl shows it healthy."
-        judgement.find("es-silent-stale", Health.STALE, summary, hint=hint, since=due)
-    else:
-        judgement.find("es-stale", Health.STALE, f"{lateness}.", hint="See why its refreshes fail.", since=due)
-
-
-def _with_windows(
-    judgement: Judgement, facts: RefreshedFacts, planned: datetime, grace: timedelta
-) -> tuple[datetime | None, datetime]:
-    """(due, late) with sync windows. A window may also open or shut while the grace runs."""
-    broken = [window.schedule[:40] for window in facts.sync_windows if not sync_windows.readable(window)]
-    if broken:
-        judgement.find(
-            "es-sync-window-unreadable",
-            Health.AT_RISK,
-            f"The controller takes sync windows that it cannot read as never open: {listed(broken)}.",
-            hint="Correct spec.syncWindows: five-field cron in UTC, and a Go duration.",
-        )
-    due = sync_windows.next_allowed(facts.sync_windows, planned)
-    if due is None:
-        judgement.find(
-            "es-sync-window",
-            Health.HEALTHY,
-            "No sync window ever allows a refresh, so it keeps the value that it has.",
-        )
-        return None, planned
-    if due != planned and judgement.passed(planned) and not judgement.passed(due):
-        judgement.find(
-            "es-sync-window",
-            Health.HEALTHY,
-            f"A sync window holds the refresh back until {moment_words(due)}.",
-            since=planned,
-        )
-    late = after(due, grace + WINDOW_BACKOFF if due != planned else grace)
-    return due, sync_windows.next_allowed(facts.sync_windows, late) or late
-
-
-def _versions(
-    judgement: Judgement,
-    observation: Observation,
-    facts: RefreshedFacts,
-    interval: timedelta | None,
-    grace: timedelta,
-) -> None:
-    """Whether the controller acted on the newest spec, labels and annotations."""
-    if not facts.expected_version or not facts.synced_version or not facts.ready:
-        return
-    synced = facts.synced_version.partition("-")[0][:20]
-    if facts.policy == "CreatedOnce" or (interval is not None and interval <= timedelta(0)):
-        # Controllers <= 0.10.7 still acted on a change with interval 0; nothing in the object tells them apart.
-        why = "refreshPolicy is CreatedOnce" if facts.policy == "CreatedOnce" else "its interval is 0"
-        judgement.find(
-            "es-frozen-by-design",
-            Health.HEALTHY,
-            f"Frozen by design at generation {synced}: {why}, so generation {facts.generation} was never applied.",
-            hint="Delete the target Secret to let the controller make it from the newest spec.",
-        )
-        return
-    moments = (facts.spec_written_at, facts.refreshed_at, observation.created_at)
-    changed = max((moment for moment in moments if moment), default=None)
-    if changed is None or judgement.passed(after(changed, grace)):
-        judgement.find(
-            "es-out-of-date",
-            Health.STALE,
-            f"The controller has not acted on the newest change: it synced generation {synced}, "
-            f"the object is at generation {facts.generation}.",
-            hint="See whether the controller runs and keeps up.",
-            since=changed,
-        )
-
-
-def _stores(judgement: Judgement, facts: RefreshedFacts, context: Context) -> None:
-    """A broken store is not seen by the object before its next refresh: the controller does not watch stores."""
-    absent: list[str] = []
-    broken: list[ResourceKey] = []
-    for key in facts.stores:
-        store = context.related.get(key)
-        if store is None:
-            if key.kind in context.cluster.readable:
-                absent.append(f"{key.kind} {key.name}")
-        elif isinstance(store, StoreFacts) and store.ready is False:
-            broken.append(key)
-    if not absent and not broken:
-        return
-    health = Health.AT_RISK if judgement.due_at is not None or not facts.ready else Health.HEALTHY
-    outlook = "no refresh can succeed"
-    if facts.ready and judgement.due_at is not None:
-        outlook = f"the refresh that is due on {moment_words(judgement.due_at)} fails"
-    if absent:
-        judgement.find(
-            "es-store-absent",
-            health,
-            f"It reads a store that does not exist ({listed(absent)}): {outlook}.",
-            hint="Create the store, or correct spec.secretStoreRef.",
-        )
-    if broken:
-        states = [context.related[key] for key in broken]
-        judgement.find(
-            "es-store-not-ready",
-            health,
-            f"Its store is not ready ({listed([f'{key.kind} {key.name}' for key in broken])}): {outlook}.",
-            cause=next((state.message for state in states if isinstance(state, StoreFacts) and state.message), ""),
-            hint="Repair the store first: its own page has the cause.",
-            since=min(
-                (s.condition_since for s in states if isinstance(s, StoreFacts) and s.condition_since), default=None
-            ),
-        )
+def _is_of_store(found: causes.Diagnosis) -> bool:
+    """A failure of the provider while the store is not ready either has the store's cause."""
+    return any(known.id == found.cause_class and known.behind_store for known in causes.CLASSES)

@@ -1,6 +1,7 @@
 """Collects findings about one subject and the next moment at which the clock can change them."""
 
 from datetime import datetime
+from hashlib import blake2b
 from typing import Final
 
 from clusters.observations import EventNote
@@ -17,12 +18,14 @@ class Judgement:
     Rules ask the clock only through `passed`, never through `now`: that is what makes `recheck_at` exact.
     """
 
-    __slots__ = ("_findings", "_recheck_at", "due_at", "now")
+    __slots__ = ("_findings", "_lints", "_recheck_at", "_subject", "due_at", "now")
 
-    def __init__(self, now: datetime) -> None:
+    def __init__(self, now: datetime, subject: tuple[str, ...] = ()) -> None:
         self.now = now
         self.due_at: datetime | None = None
+        self._subject = subject  # what is judged, without its cluster
         self._findings: list[Finding] = []
+        self._lints: list[Finding] = []
         self._recheck_at: datetime | None = None
 
     def passed(self, moment: datetime) -> bool:
@@ -42,8 +45,15 @@ class Judgement:
         cause: str = "",
         hint: str = "",
         since: datetime | None = None,
+        cause_class: str = "",
+        signature: str = "",
+        threshold: str = "",
     ) -> None:
-        """Adds a finding. Raises KeyError for a rule that is not registered."""
+        """Adds a finding. Raises KeyError for a rule that is not registered.
+
+        `signature` joins what one cause brings about (see `causes`); without one, all findings of this rule on objects
+        of the same namespace and name, whatever their cluster, are one cause.
+        """
         self._findings.append(
             Finding(
                 rule=rule,
@@ -53,11 +63,30 @@ class Judgement:
                 cause=_clipped(cause),
                 hint=hint,
                 since=since,
+                cause_class=cause_class,
+                signature=signature or (self._own_signature(rule) if health >= Health.AT_RISK else ""),
+                threshold=threshold,
             )
         )
 
+    def _own_signature(self, rule: str) -> str:
+        return signed(rule, *self._subject)
+
+    def lint(self, rule: str, summary: str, *, hint: str = "") -> None:
+        """Adds advice about the spec, which never counts as health. Raises KeyError for an unregistered rule."""
+        severity = RULES[rule].severity
+        self._lints.append(
+            Finding(rule=rule, severity=severity, health=Health.HEALTHY, summary=_clipped(summary), hint=hint)
+        )
+
     def verdict(self) -> Verdict:
-        return verdict(self._findings, recheck_at=self._recheck_at, due_at=self.due_at)
+        return verdict(self._findings, lints=self._lints, recheck_at=self._recheck_at, due_at=self.due_at)
+
+
+def signed(*parts: object) -> str:
+    """A signature: 16 hex digits that are equal for equal parts."""
+    text = "\x1f".join(str(part) for part in parts)
+    return blake2b(text.encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
 
 def newest_warning(

@@ -2,10 +2,11 @@
 
 from clusters.observations import Observation, ParentFacts
 from monitoring.health import Health
+from monitoring.rules import causes
 from monitoring.rules.base import Context
-from monitoring.rules.durations import after, go_duration, moment_words
-from monitoring.rules.external_secrets import FIRST_RECONCILE, UPKEEP, deletion
+from monitoring.rules.durations import after, go_duration, moment_words, span_words
 from monitoring.rules.judgement import Judgement, listed, newest_warning
+from monitoring.rules.refreshing import UPKEEP, deletion
 from monitoring.rules.workloads import EXTERNAL_SECRETS, look_at_controller
 
 
@@ -19,9 +20,11 @@ def judge_parent(judgement: Judgement, observation: Observation, facts: ParentFa
             f"controller sees no new or changed {observation.key.kind} in the whole cluster.",
             cause=f'time: invalid duration "{facts.interval[:80]}"',
             hint="Correct spec.refreshTime (Go has no days: write 24h for 1d) or delete the object.",
+            cause_class="poison",
+            signature=causes.not_acting(context.cluster, EXTERNAL_SECRETS),
         )
     if facts.deleting_since is not None:
-        deletion(judgement, "es-deletion-stuck", facts.deleting_since)
+        deletion(judgement, context, "es-deletion-stuck", facts.deleting_since)
     if facts.failed_namespaces or facts.ready is False:
         _failed_namespaces(judgement, observation, facts, context)
     elif facts.ready is None:
@@ -57,8 +60,8 @@ def _failed_namespaces(judgement: Judgement, observation: Observation, facts: Pa
 
 
 def _without_condition(judgement: Judgement, observation: Observation, context: Context) -> None:
-    created = observation.created_at
-    if created is not None and not judgement.passed(after(created, FIRST_RECONCILE)):
+    created, wait = observation.created_at, context.cluster.thresholds.first_reconcile
+    if created is not None and not judgement.passed(after(created, wait)):
         words = f"Created on {moment_words(created)}; the controller has not written a status yet."
         judgement.find("es-pending", Health.PROGRESSING, words, since=created)
         return
@@ -68,4 +71,6 @@ def _without_condition(judgement: Judgement, observation: Observation, context: 
         "Never reconciled: the controller has not written any status.",
         hint=f"See whether the controller runs: {look_at_controller(context.cluster, EXTERNAL_SECRETS)}",
         since=created,
+        signature=causes.not_acting(context.cluster, EXTERNAL_SECRETS),
+        threshold=f"A first status may take {span_words(wait)}.",
     )

@@ -4,77 +4,52 @@
 one is outdated when another mount of its class changed to another version later than this one.
 """
 
-import re
 from bisect import bisect_right
 from datetime import datetime, timedelta
-from enum import Enum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from clusters.observations import (
     ClassFacts,
-    DriverFacts,
     MountedObject,
     MountFacts,
     NodeFacts,
     Observation,
+    PodFacts,
     ResourceKey,
-    WorkloadFacts,
 )
 from monitoring.health import Health
-from monitoring.rules.base import ClusterContext, Context
-from monitoring.rules.durations import after, go_duration, moment_words
-from monitoring.rules.judgement import Judgement, listed, newest_at, newest_warning
-from monitoring.rules.workloads import CSI_DRIVER, workloads
+from monitoring.rules.base import Context, Newest
+from monitoring.rules.csi_driver import (
+    Rotation,
+    grace_of,
+    grace_words,
+    misconfigured,
+    misses_driver,
+    not_ready_on,
+    rotation_of,
+)
+from monitoring.rules.durations import after, moment_words
+from monitoring.rules.judgement import Judgement, listed, newest_at, newest_warning, signed
 
-DEFAULT_POLL: Final = timedelta(minutes=2)  # --rotation-poll-interval
-KUBELET_LAG: Final = timedelta(seconds=90)  # kubelet calls again at its next pod sync
 EVENT_LIFE: Final = timedelta(hours=1)  # how long a failed rotation's Event is proof
 UNSTABLE_CHANGES: Final = 4
 UNSTABLE_GAP: Final = timedelta(hours=1)
-_NEEDS_REPUBLISH: Final = (1, 6)
-
-
-class Rotation(Enum):
-    ON = "on"
-    OFF = "off"
-    MISCONFIGURED = "misconfigured"
-    UNKNOWN = "unknown"
-
-
-def rotation_of(cluster: ClusterContext) -> Rotation:
-    """Whether rotations reach running pods: a flag of the driver (off by default), and since 1.6 of its CSIDriver."""
-    driver = _driver(cluster)
-    if driver is None:
-        return Rotation.UNKNOWN
-    if driver.options.get("enable-secret-rotation", "false").lower() not in ("true", "1", "t"):
-        return Rotation.OFF
-    drivers = [w.facts for w in cluster.supporting.get("CSIDriver", ()) if isinstance(w.facts, DriverFacts)]
-    version = re.match(r"v?(\d{1,4})\.(\d{1,4})", driver.version)
-    needs = version is not None and (int(version[1]), int(version[2])) >= _NEEDS_REPUBLISH
-    if needs and drivers and not any(facts.requires_republish for facts in drivers):
-        return Rotation.MISCONFIGURED
-    return Rotation.ON
-
-
-def _driver(cluster: ClusterContext) -> WorkloadFacts | None:
-    """The driver's DaemonSet; of several (Linux and Windows) the one with most nodes."""
-    found = [facts for _, facts in workloads(cluster, "DaemonSet", CSI_DRIVER)]
-    return max(found, key=lambda facts: facts.desired, default=None)
-
-
-def grace_of(cluster: ClusterContext, rotation: Rotation) -> timedelta:
-    """How long a mount may be behind: until the driver asked again, kubelet called it and we looked."""
-    if rotation is Rotation.OFF:
-        return timedelta(0)
-    driver = _driver(cluster)
-    written = driver.options.get("rotation-poll-interval", "") if driver else ""
-    return (go_duration(written) or DEFAULT_POLL) + KUBELET_LAG + cluster.poll_interval
 
 
 def judge_mount(judgement: Judgement, observation: Observation, facts: MountFacts, context: Context) -> None:
+    pod = context.related.get(ResourceKey("Pod", observation.key.namespace, facts.pod))
+    if "Pod" in context.cluster.readable and _is_gone(pod):
+        judgement.find(
+            "csi-orphaned-status",
+            Health.HEALTHY,
+            f"Its pod {facts.pod} is gone, is finished or is being deleted: nothing is mounted any more.",
+        )
+        return
     rotation = rotation_of(context.cluster)
     grace = grace_of(context.cluster, rotation)
+    if isinstance(pod, PodFacts):
+        _sub_path(judgement, facts, pod)
     if _unstable(observation, facts):
         names = [item.id for item in facts.objects if item.changed_at and item.changed_at != observation.created_at]
         judgement.find(
@@ -83,19 +58,37 @@ def judge_mount(judgement: Judgement, observation: Observation, facts: MountFact
             f"The version changes again and again without a rotation ({listed(names)}), so it tells nothing.",
             hint="With Vault: mount a key (secretKey) instead of the whole secret, whose answer carries a request id.",
         )
-    elif context.siblings:
-        _outdated(judgement, facts, context, rotation, grace)
+    elif context.siblings or context.newest:
+        _outdated(judgement, observation, facts, context, rotation, grace)
     if rotation is Rotation.MISCONFIGURED:
         judgement.find(
             "csi-rotation-misconfigured",
             Health.AT_RISK,
             "Rotation is on, but the CSIDriver does not ask for republish: the next rotation will not arrive.",
             hint="Set spec.requiresRepublish: true on the CSIDriver.",
+            signature=misconfigured(context.cluster),
         )
     if context.events:
         _failed_rotation(judgement, facts, context)
     _class(judgement, observation, facts, context, grace)
-    _node(judgement, facts, context)
+    _node(judgement, observation, facts, context, rotation)
+
+
+def _is_gone(pod: object) -> bool:
+    """Driver E13: it skips pods that are being deleted, and those that have ended."""
+    if not isinstance(pod, PodFacts):
+        return True
+    return pod.deleting_since is not None or pod.phase in ("Succeeded", "Failed")
+
+
+def _sub_path(judgement: Judgement, facts: MountFacts, pod: PodFacts) -> None:
+    if any(mount.sub_path for mount in pod.mounts if mount.class_name == facts.class_name):
+        judgement.find(
+            "csi-subpath",
+            Health.AT_RISK,
+            f"A container of pod {facts.pod} mounts a part of this volume by subPath, which never sees a rotation.",
+            hint="Mount the whole volume instead, or restart the pod after each rotation.",
+        )
 
 
 def _unstable(observation: Observation, facts: MountFacts) -> bool:
@@ -106,24 +99,36 @@ def _unstable(observation: Observation, facts: MountFacts) -> bool:
     return (facts.written_at - observation.created_at) / changes < UNSTABLE_GAP
 
 
-def _outdated(judgement: Judgement, facts: MountFacts, context: Context, rotation: Rotation, grace: timedelta) -> None:
-    behind: list[tuple[datetime, str]] = []
+def _outdated(
+    judgement: Judgement,
+    observation: Observation,
+    facts: MountFacts,
+    context: Context,
+    rotation: Rotation,
+    grace: timedelta,
+) -> None:
+    behind: list[tuple[datetime, str, Newest | None]] = []
     for item in facts.objects:
-        since = _behind_since(item, context.siblings)
+        since, far = _behind_since(item, context)
         if since is not None and judgement.passed(after(since, grace)):
-            behind.append((since, item.id))
+            behind.append((since, item.id, far))
     if not behind:
         return
-    names = listed([name for _, name in sorted(behind)])
-    since = min(moment for moment, _ in behind)
+    behind.sort(key=lambda found: found[:2])
+    since, _, far = behind[0]
+    names = listed([name for _, name, _ in behind])
     off = rotation is Rotation.OFF
+    who = f"Cluster {far.cluster} has" if far is not None and not far.here else "Other pods have, or had,"
+    key = observation.key
     judgement.find(
         "csi-outdated-version",
         Health.STALE,
-        f"Other pods have a newer version of {names} since {moment_words(since)}; this pod still has the old one."
+        f"{who} a newer version of {names} since {moment_words(since)}; this pod still has the old one."
         + (" Rotation is off: restart the pod." if off else ""),
         hint=f"Restart the pod {facts.pod}." if off else f"Look at the driver's log on node {facts.node}.",
         since=since,
+        signature=signed("csi-outdated-version", key.namespace, facts.class_name, names),
+        threshold=f"Grace {grace_words(context.cluster, rotation)}.",
     )
     if off:
         judgement.find(
@@ -175,13 +180,26 @@ def _newest_of(siblings: _Siblings) -> dict[str, _Newest]:
     return newest
 
 
-def _behind_since(item: MountedObject, siblings: tuple[MountFacts, ...]) -> datetime | None:
-    """Since when another mount has the newest version of `item` while this one has not; None if it is not behind."""
-    newest = _newest_of(_Siblings(siblings)).get(item.id)
-    if newest is None or item.changed_at is None or newest.version == item.version:
-        return None
-    later = bisect_right(newest.moments, item.changed_at)
-    return newest.moments[later] if later < len(newest.moments) else None
+def _behind_since(item: MountedObject, context: Context) -> tuple[datetime | None, Newest | None]:
+    """Since when a newer version of `item` is mounted elsewhere (None: it is not behind), and where, if not here.
+
+    What we remember of this source goes beyond the siblings that are there now: other clusters, and mounts that had the
+    newest version and went away.
+    """
+    near, far = _newest_of(_Siblings(context.siblings)).get(item.id), context.newest.get(item.id)
+    if item.changed_at is None or _is_own(item, context.siblings):
+        return None, None
+    if far is not None and (near is None or far.changed_at > near.moments[-1]):
+        is_behind = far.version != item.version and far.changed_at > item.changed_at
+        return (far.changed_at, far) if is_behind else (None, None)
+    if near is None or near.version == item.version:
+        return None, None
+    later = bisect_right(near.moments, item.changed_at)
+    return (near.moments[later], None) if later < len(near.moments) else (None, None)
+
+
+def _is_own(item: MountedObject, siblings: tuple[MountFacts, ...]) -> bool:
+    return _each_its_own([other for mount in siblings for other in mount.objects if other.id == item.id])
 
 
 def _each_its_own(items: list[MountedObject]) -> bool:
@@ -219,6 +237,7 @@ def _class(
                 f"The SecretProviderClass {facts.class_name} does not exist any more: no rotation arrives, and the "
                 f"next pod cannot start.",
                 hint="Create the class again.",
+                signature=signed("csi-class-missing", context.cluster.name, key.namespace, facts.class_name),
             )
         return
     if not isinstance(related, ClassFacts) or related.spec_written_at is None or facts.written_at is None:
@@ -233,6 +252,8 @@ def _class(
             f"which this pod has not mounted.",
             hint=f"Restart the pod {facts.pod}, or look at the driver's log on node {facts.node}.",
             since=related.spec_written_at,
+            signature=signed("csi-class-newer", key.namespace, facts.class_name),
+            threshold=f"Grace {grace_words(context.cluster, rotation_of(context.cluster))}.",
         )
 
 
@@ -250,19 +271,37 @@ def _names(mounted: str, declared: str) -> bool:
     return mounted in (declared, flat) or f"/{declared}/" in f"/{mounted}/"
 
 
-def _node(judgement: Judgement, facts: MountFacts, context: Context) -> None:
+def _node(
+    judgement: Judgement, observation: Observation, facts: MountFacts, context: Context, rotation: Rotation
+) -> None:
     node = context.related.get(ResourceKey("CSINode", "", facts.node)) or next(
         (w.facts for w in context.cluster.supporting.get("CSINode", ()) if w.key.name == facts.node), None
     )
-    if not isinstance(node, NodeFacts):
-        return
-    known = [w.key.name for w in context.cluster.supporting.get("CSIDriver", ())]
-    known = [name for name in known if name.startswith("secrets-store")] or ["secrets-store.csi.k8s.io"]
-    if not any(name in node.drivers for name in known):
+    if isinstance(node, NodeFacts) and misses_driver(context.cluster, node):
         judgement.find(
             "csi-driver-missing",
             Health.AT_RISK,
             f"The CSI driver is not registered on node {facts.node}: no rotation reaches this pod, and the next pod "
             f"there cannot start.",
             hint=f"Look at the driver's pod on node {facts.node}.",
+            signature=signed("csi driver missing", context.cluster.name, facts.node),
+        )
+    if rotation is Rotation.ON:
+        _blind(judgement, observation, facts, context)
+
+
+def _blind(judgement: Judgement, observation: Observation, facts: MountFacts, context: Context) -> None:
+    """Without its pod on the node a rotation is neither done nor refused: versions may be old, and nothing tells."""
+    if "DriverPod" not in context.cluster.readable:
+        return
+    related = context.related.get(ResourceKey("SecretProviderClass", observation.key.namespace, facts.class_name))
+    provider = related.provider if isinstance(related, ClassFacts) else ""
+    if silent := not_ready_on(context.cluster, facts.node, provider):
+        judgement.find(
+            "csi-rotation-blind",
+            Health.AT_RISK,
+            f"The {' and the '.join(silent)} has no ready pod on node {facts.node}: a rotation does not reach this "
+            f"pod, and it cannot be told whether there was one.",
+            hint=f"kubectl get pods --all-namespaces --field-selector spec.nodeName={facts.node}",
+            signature=signed("csi rotation blind", context.cluster.name, facts.node),
         )

@@ -8,6 +8,7 @@ from monitoring.rules.base import ClusterContext, Workload
 EXTERNAL_SECRETS: Final = "external-secrets"
 SEALED_SECRETS: Final = "sealed-secrets"
 CSI_DRIVER: Final = "csi-driver"
+CSI_PROVIDER: Final = "csi-provider"
 
 
 def workloads(cluster: ClusterContext, kind: str, role: str) -> list[tuple[Workload, WorkloadFacts]]:

@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 
 from monitoring import queries, sentences, words
-from monitoring.families import JUDGED_KINDS
+from monitoring.families import JUDGED_KINDS, OPTIONAL_KINDS
 from monitoring.filters import CLUSTER_PARAMETERS, ResourceFilters, parse_resources, refuse_unknown
 from monitoring.health import Health
 from monitoring.queries import ClusterRow, Unread
@@ -71,7 +71,7 @@ def _not_read(unread: tuple[Unread, ...]) -> Iterator[str]:
     """Which kinds we do not know, and what to do about it."""
     forbidden = [kind.kind for kind in unread if kind.forbidden]
     failed = [kind.kind for kind in unread if not kind.forbidden]
-    if len(forbidden) == len(JUDGED_KINDS):
+    if {*forbidden, *OPTIONAL_KINDS} == set(JUDGED_KINDS):
         yield f"We may not read any kind that we watch: {RIGHTS}."
     elif forbidden:
         yield f"We may not read {words.listed(forbidden)}: {RIGHTS}."

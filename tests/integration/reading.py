@@ -51,6 +51,11 @@ def read(reader: Reader, target: Target) -> Snapshot:
     return snapshot
 
 
+def case_objects(case: str) -> list[dict[str, Any]]:
+    """What was recorded in `family/case`, without Events and Secrets."""
+    return _items(TESTDATA / case / "objects.json")
+
+
 def load_case(cluster: Cluster, case: str) -> None:
     """Fill a simulated cluster with what was recorded in `family/case`."""
     folder = TESTDATA / case

@@ -49,6 +49,22 @@ def test_the_smallest_shipped_rights_are_enough_and_read_no_secret(real_api_serv
     assert found["ExternalSecret"] == ["v1", "yes", "yes", "0 found"]
     assert found["SealingKey"][1:3] == ["no", "no"]
     assert "The credential may not read secrets." in found
+    assert found["T0"][0] == "granted"
+    assert found["T1"][0] == found["T2"][0] == "not granted"
+    assert "pods" in found["T1"][1]
+    assert "sealing keys" in found["T2"][1]
+
+
+def test_rights_on_the_secrets_of_a_namespace_are_seen_where_the_cluster_names_it(real_api_server: ApiServer) -> None:
+    reader = create_reader(real_api_server, "t2")
+    cluster = register(reader.url, reader.ca_pem, reader.token)
+    assert check()["T2"][0] == "not granted"
+    registration.change(cluster, now=datetime.now(UTC), secret_namespaces=["kube-system"])
+    found = check()
+    assert found["Secret"][-1].endswith("found in kube-system")
+    assert found["T1"][0] == "granted"
+    assert found["T2"][0] == "granted in kube-system"
+    assert "The credential may read secrets in the namespaces named below, values included." in found
 
 
 def test_a_kind_that_may_not_be_read_is_told() -> None:
@@ -62,6 +78,17 @@ def test_a_kind_that_may_not_be_read_is_told() -> None:
     assert found["SealingKey"][-1].startswith("forbidden")
     assert found["SealedSecret"][-1] == "not installed"
     assert found["ExternalSecret"][-1] == "0 found"
+    assert found["T2"][0] == "not granted"
+
+
+def test_a_tier_that_a_cluster_has_no_use_for_is_not_needed() -> None:
+    fleet = Fleet()
+    cluster = fleet.add("prod")
+    cluster.uninstall("secrets-store-csi")
+    with running(fleet):
+        register(cluster.url, cluster.ca_pem, cluster.token)
+        found = check()
+    assert [found[tier][0] for tier in ("T0", "T1", "T2")] == ["granted", "not needed", "granted"]
 
 
 def test_a_cluster_that_cannot_be_read_is_an_error() -> None:

@@ -11,10 +11,11 @@ import pytest
 from clusters import collector, listing
 from clusters.collector import Reader
 from clusters.kinds import JUDGED_KINDS, WATCHED_KINDS
-from clusters.observations import Failure, Outcome, ReadCursor, ResourceKey
+from clusters.observations import Failure, Outcome, ReadCursor, ResourceKey, SecretFacts
 from demo.apiserver import Cluster
 from tests.integration.reading import (
     LOOPBACK,
+    case_objects,
     cursors_of,
     external_secret,
     kinds_with,
@@ -54,8 +55,9 @@ def test_a_cluster_is_read_completely(reader: Reader, cluster: Cluster) -> None:
     assert snapshot.server_version.startswith("v1.")
     assert snapshot.requests == len(cluster.requests)
     assert snapshot.bytes_read > 0
-    for kind in ("ExternalSecret", "SecretStore", "SealedSecret", "SecretProviderClassPodStatus", "SealingKey",
-                 "SealingCertificate", "CSIDriver", "CSINode", "DaemonSet", "Deployment"):  # fmt: skip
+    for kind in ("ExternalSecret", "SecretStore", "SealedSecret", "SecretProviderClassPodStatus", "SealingKey", "Pod",
+                 "DriverPod", "Secret", "SealingCertificate", "CSIDriver", "CSINode", "DaemonSet",
+                 "Deployment"):  # fmt: skip
         assert snapshot.kinds[kind].observations, kind
     assert {event.involved.kind for event in snapshot.kinds["Event"].events} >= {"ExternalSecret", "SealedSecret"}
 
@@ -167,18 +169,96 @@ def test_sealing_keys_are_asked_for_without_their_values(reader: Reader, cluster
     snapshot = read(reader, target_of(cluster))
 
     assert len(snapshot.kinds["SealingKey"].observations) == 1
-    assert requests(cluster, "/api/v1/secrets") == [
+    assert requests(cluster, "/api/v1/secrets?labelSelector") == [
         "/api/v1/secrets?labelSelector=sealedsecrets.bitnami.com/sealed-secrets-key&limit=500"
     ]
 
 
-def test_the_default_rights_read_no_secrets_and_everything_else(reader: Reader, cluster: Cluster) -> None:
+def test_the_default_rights_read_no_secrets_no_pods_and_everything_else(reader: Reader, cluster: Cluster) -> None:
+    for case in CASES:
+        load_case(cluster, case)
     cluster.deny("secrets")
+    cluster.deny("pods")
     snapshot = read(reader, target_of(cluster))
 
     assert snapshot.problem is None
-    assert kinds_with(snapshot, Outcome.FORBIDDEN) == {"SealingKey"}
+    assert kinds_with(snapshot, Outcome.FORBIDDEN) == {"SealingKey", "Secret", "Pod", "DriverPod"}
+    assert kinds_with(snapshot, Outcome.COMPLETE) == ALL_RESULTS - {"SealingKey", "Secret", "Pod", "DriverPod"}
     assert snapshot.kinds["SealingKey"].problem is not None
+
+
+def test_pods_are_read_where_the_driver_is_installed_only(reader: Reader, cluster: Cluster) -> None:
+    cluster.uninstall("secrets-store-csi")
+    snapshot = read(reader, target_of(cluster))
+
+    assert kinds_with(snapshot, Outcome.NOT_INSTALLED) >= {"Pod", "DriverPod"}
+    assert requests(cluster, "/pods") == []
+    assert snapshot.kinds["Secret"].outcome == Outcome.COMPLETE
+
+
+def test_secrets_are_read_where_an_operator_is_installed_only(reader: Reader, cluster: Cluster) -> None:
+    for family in ("external-secrets", "sealed-secrets", "secrets-store-csi"):
+        cluster.uninstall(family)
+    snapshot = read(reader, target_of(cluster))
+
+    assert snapshot.kinds["Secret"].outcome == Outcome.NOT_INSTALLED
+    assert requests(cluster, "/api/v1/secrets?fieldSelector") == []
+
+
+def test_what_needs_a_family_that_could_not_be_asked_for_is_as_unknown_as_that(
+    reader: Reader, cluster: Cluster
+) -> None:
+    cluster.faults.set("503", only="/apis/secrets-store.csi.x-k8s.io")
+    snapshot = read(reader, target_of(cluster))
+
+    assert kinds_with(snapshot, Outcome.FAILED) == {
+        "SecretProviderClass", "SecretProviderClassPodStatus", "Pod", "DriverPod"
+    }  # fmt: skip
+
+
+def test_secrets_and_keys_are_read_in_the_named_namespaces(reader: Reader, cluster: Cluster) -> None:
+    for namespace in ("kube-system", "shop", "web"):
+        cluster.put(secret(namespace))
+        cluster.put(secret(namespace, "key", {"sealedsecrets.bitnami.com/sealed-secrets-key": "active"}))
+    cluster.put(secret("shop", "release", type="helm.sh/release.v1"))
+    target = target_of(cluster, secret_namespaces=("kube-system", "shop"))
+    snapshot = read(reader, target)
+
+    secrets, keys = snapshot.kinds["Secret"], snapshot.kinds["SealingKey"]
+    assert sorted((entry.key.namespace, entry.key.name) for entry in secrets.observations) == [
+        ("kube-system", "db"), ("kube-system", "key"), ("shop", "db"), ("shop", "key")
+    ]  # fmt: skip
+    assert sorted(entry.key.namespace for entry in keys.observations) == ["kube-system", "shop"]
+    assert secrets.namespaces == keys.namespaces == ("kube-system", "shop")
+    assert requests(cluster, "/api/v1/secrets") + requests(cluster, "/namespaces/web") == []
+    by_namespace = [path for path in requests(cluster, "/namespaces/") if "/services/" not in path]
+    assert all("/secrets?" in path for path in by_namespace)
+    assert read(reader, target_of(cluster)).kinds["Secret"].namespaces == ()
+
+
+def test_a_value_in_data_in_an_annotation_or_in_a_variable_reaches_nothing(reader: Reader, cluster: Cluster) -> None:
+    load_case(cluster, "secrets_store_csi/healthy-three-mounts")
+    applied = {"kubectl.kubernetes.io/last-applied-configuration": '{"stringData":{"password":"CANARY"}}'}
+    cluster.put(secret("shop", annotations=applied))
+    pods = [item for item in case_objects("secrets_store_csi/healthy-three-mounts") if item["kind"] == "Pod"]
+    for pod in pods:
+        for container in pod["spec"]["containers"]:
+            container["env"] = [{"name": "PASSWORD", "value": "CANARY"}]
+        cluster.put({"apiVersion": "v1", **pod})
+    snapshot = read(reader, target_of(cluster))
+
+    assert len(snapshot.kinds["Pod"].observations) == 3
+    [found] = snapshot.kinds["Secret"].observations
+    assert isinstance(found.facts, SecretFacts)
+    assert found.facts.last_applied
+    assert "CANARY" not in str(snapshot)
+
+
+def secret(
+    namespace: str, name: str = "db", labels: Any = None, annotations: Any = None, **more: Any
+) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": namespace, "labels": labels, "annotations": annotations}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"password": "CANARY"}, **more}
 
 
 def test_the_certificate_is_found_without_a_right_to_read_deployments(reader: Reader, cluster: Cluster) -> None:

@@ -17,7 +17,7 @@ from psycopg import sql
 from pytest_django.fixtures import Settings
 
 from clusters import registration
-from clusters.credentials import OtherCluster, OtherKey, new_key_pair, open_sealed
+from clusters.credentials import OtherCluster, OtherKey, new_key_pair, open_sealed, open_target
 from clusters.dial import policy
 from clusters.entries import ClusterEntry, InvalidField, entry_from_fields
 from clusters.models import Cluster, Credential
@@ -89,6 +89,34 @@ def test_contexts_labels_interval_and_name_are_taken(kubeconfig: Path) -> None:
     assert Cluster.objects.values_list("name", "interval_seconds", "labels").get() == ("eu", 30, {"env": "prod"})
 
 
+def test_namespaces_with_secrets_are_taken_and_kept_unless_given_anew(kubeconfig: Path) -> None:
+    named = ("--secret-namespace", "kube-system", "--secret-namespace", "shop", "--secret-namespace", "shop")
+    assert run(kubeconfig, "--context", "prod-eu", *named)[1]
+    assert run(kubeconfig, "--context", "prod-eu", "--replace")[1]
+    cluster = Cluster.objects.get()
+    assert cluster.secret_namespaces == ["kube-system", "shop"]
+    assert registration.change(cluster, now=NOW, secret_namespaces=[]).secret_namespaces == []
+
+
+@pytest.mark.parametrize("name", ["Shop", "a/b", "..", "", "-a", "a" * 64, "shop\n", 7, None, ["shop"]], ids=repr)
+def test_a_name_that_no_namespace_can_have_is_named(name: Any) -> None:
+    with pytest.raises(InvalidField, match="is not the name of a namespace") as error:
+        registration.register(entry(), now=NOW, secret_namespaces=["shop", name])
+    assert error.value.field == "secret_namespaces"
+    assert not Cluster.objects.exists()
+
+
+def test_very_many_namespaces_are_refused() -> None:
+    with pytest.raises(InvalidField, match="at most 100"):
+        registration.register(entry(), now=NOW, secret_namespaces=[f"n-{number}" for number in range(101)])
+
+
+def test_a_target_knows_where_secrets_may_be_listed(settings: Settings) -> None:
+    cluster = registration.register(entry(), now=NOW, secret_namespaces=["shop"])
+    target = open_target(cluster, settings.CREDENTIAL_PRIVATE_KEY, {}, 60)
+    assert target.secret_namespaces == ("shop",)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -97,6 +125,7 @@ def test_contexts_labels_interval_and_name_are_taken(kubeconfig: Path) -> None:
         ["--context", "prod-eu", "--context", "eks"],
         ["--context", "prod-eu", "--interval", "1"],
         ["--context", "prod-eu", "--label", "a=" + "x" * 64],
+        ["--context", "prod-eu", "--secret-namespace", "a/b"],
         ["--label", "a"],
         ["--name", "a"],
         ["--context", "prod-eu", "--name", "../a"],

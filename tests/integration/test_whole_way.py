@@ -169,6 +169,6 @@ def test_the_shipped_default_tier_reads_everything_but_secrets(real_api_server: 
     (collection,) = collect(cluster)
     assert collection.result == "complete", (collection.message, collection.kinds)
     outcomes = dict(Cursor.objects.values_list("kind", "outcome"))
-    assert outcomes.pop("SealingKey") == "forbidden"
+    assert {outcomes.pop(kind) for kind in ("SealingKey", "Secret", "Pod", "DriverPod")} == {"forbidden"}
     assert set(outcomes.values()) <= {"complete", "not installed"}, outcomes
     assert "Secret does not exist" in Resource.objects.get(name="db").findings[0]["cause"]

@@ -31,6 +31,7 @@ def known(world):
             health=Health.HEALTHY,
             since=NOW,
             findings=[],
+            lints=[],
             facts={},
             recheck_at=None,
             due_at=None,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from clusters import kinds
 from monitoring import filters
-from monitoring.families import JUDGED_KINDS
+from monitoring.families import JUDGED_KINDS, OPTIONAL_KINDS
 from monitoring.filters import WrongParameter
 from monitoring.health import Health
 from monitoring.queries import paging
@@ -17,6 +17,10 @@ from monitoring.queries import paging
 
 def test_families_hold_every_judged_kind_once() -> None:
     assert sorted(JUDGED_KINDS) == sorted(kinds.JUDGED_KINDS)
+
+
+def test_the_optional_kinds_are_those_beyond_the_first_tier() -> None:
+    assert list(OPTIONAL_KINDS) == [kind for kind in JUDGED_KINDS if kinds.BY_NAME[kind].tier != "T0"]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +41,7 @@ def test_empty_parameters_do_not_restrict() -> None:
 WRONG = [
     ("health=purple", "health"),
     ("health=Stale", "health"),
-    ("kind=Pod", "kind"),
+    ("kind=Node", "kind"),
     ("colour=red", "colour"),
     ("q=ab", "q"),
     ("q=abc%00", "q"),

@@ -235,6 +235,57 @@ def test_a_parent_names_its_child_and_its_failing_namespaces() -> None:
     )
 
 
+WRITERS = [
+    {"apiVersion": "external-secrets.io/v1", "manager": "argocd", "fieldsV1": {"f:spec": {"f:data": {}}}},
+    {"apiVersion": "external-secrets.io/v1beta1", "manager": "kubectl", "fieldsV1": {"f:spec": {"f:target": {}}}},
+    {"apiVersion": "external-secrets.io/v1alpha1", "manager": "x", "fieldsV1": {"f:status": {}}},
+]
+
+
+@pytest.mark.parametrize("kind", ["ExternalSecret", "SecretStore", "ClusterSecretStore"])
+@pytest.mark.parametrize(
+    ("read_as", "writers", "written"),
+    [
+        ("external-secrets.io/v1", WRITERS, "v1beta1"),
+        (None, WRITERS, "v1beta1"),
+        ("external-secrets.io/v1beta1", WRITERS, ""),
+        ("external-secrets.io/v1", WRITERS[:1], ""),
+        ("external-secrets.io/v1", [{**WRITERS[1], "apiVersion": "external-secrets.io/v0"}], ""),
+        ("external-secrets.io/v1", [], ""),
+        ("external-secrets.io/v1", None, ""),
+    ],
+    ids=str,
+)
+def test_an_old_version_that_is_still_written_is_told_where_a_newer_is_served(
+    kind: str, read_as: str | None, writers: Any, written: str
+) -> None:
+    metadata = {"name": "db", "namespace": "shop", "managedFields": writers}
+    observation = BY_NAME[kind].observe(json.dumps({"apiVersion": read_as, "metadata": metadata, "spec": {}}).encode())
+
+    assert observation is not None
+    assert isinstance(observation.facts, RefreshedFacts | StoreFacts)
+    assert observation.facts.written_api == written
+
+
+@pytest.mark.parametrize(
+    ("sources", "finds_all"),
+    [
+        ([{"find": {}}], True),
+        ([{"find": {"name": {"regexp": ".*"}}}], True),
+        ([{"find": {"name": {}}, "sourceRef": {"storeRef": {"name": "vault"}}}], True),
+        ([{"find": {"name": {"regexp": "^shop-"}}}], False),
+        ([{"find": {"path": "shop/"}}], False),
+        ([{"find": {"tags": {"team": "shop"}}}], False),
+        ([{"extract": {"key": "db"}}], False),
+        ([{"find": {"path": "shop/"}}, {"find": {"conversionStrategy": "Default"}}], True),
+        (None, False),
+    ],
+    ids=str,
+)
+def test_a_search_that_nothing_narrows_finds_all(sources: Any, finds_all: bool) -> None:
+    assert refreshed({"dataFrom": sources}).finds_all == finds_all
+
+
 def test_an_absent_condition_is_not_a_false_one() -> None:
     assert refreshed(status={"conditions": [{"type": "Deleted", "status": "False"}]}).ready is None
     assert refreshed(status={"conditions": [{"type": "Ready", "status": "Unknown"}]}).ready is None

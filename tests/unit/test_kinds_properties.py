@@ -29,12 +29,19 @@ FIELDS = [
     "secretObjects", "secretName", "podName", "drivers", "containers", "image", "args", "env", "value", "replicas",
     "involvedObject", "kind", "count", "series", "lastTimestamp", "failedNamespaces", "selector", "secret",
     "sealedsecrets.bitnami.com/sealed-secrets-key", "sealedsecrets.bitnami.com/cluster-wide",
+    "f:encryptedData", "f:data", "f:password", "subresource", "apiVersion", "find", "name", "path", "tags", "regexp",
+    "volumes", "csi", "driver", "volumeAttributes", "secretProviderClass", "volumeMounts", "subPath", "nodeName",
+    "phase", "length", "digits", "symbols", "symbolCharacters", "allowRepeat", "noUpper", "controller", "app",
+    "keyvaultName", "tenantId", "reconcile.external-secrets.io/data-hash",
+    "kubectl.kubernetes.io/last-applied-configuration",
 ]  # fmt: skip
 WORDS = [
     "", "db", "True", "False", "Ready", "Synced", "1h", "1-f47fe3c0b255b6dd8047cdffa772587bb829efe7a1cb70febeda2eb2",
     "1-2f2c636d06132f67992c15a1daeb0a5f", "2026-11-24T04:16:59Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00",
     "https://vault:8200", "http://[::1", "https://a:b@c?d", "--key-ttl", "external-secrets:v1", "secrets-store/driver",
     "objectName: x", "\u202edb", "<b>", "\x00", "CSINode", "Pod", "FailedMount", "-----BEGIN CERTIFICATE-----",
+    "secrets-store.csi.k8s.io", "AgBy3i4OJSWK", "97a15070f5f8c3bfe47678c5409471f6", "external-secrets.io/v1beta1",
+    "azure", "aws", "objectName: arn:aws:x", "vault-csi-provider:1", "csi-secrets-store",
 ]  # fmt: skip
 SCALARS = st.one_of(
     st.none(),
@@ -66,8 +73,10 @@ def items(draw: st.DrawFn) -> bytes:
 
 def examples(kind: str) -> list[Any]:
     """A few objects of one kind that real controllers wrote, of different shapes."""
-    found = (json.loads(file.read_text())["items"] or [] for file in sorted(TESTDATA.rglob("objects.json")))
-    ours = [item for group in found for item in group if item["kind"] == kind]
+    file_name, wanted = ("secrets.json", None) if kind in ("Secret", "SealingKey") else ("objects.json", kind)
+    found = (json.loads(file.read_text())["items"] or [] for file in sorted(TESTDATA.rglob(file_name)))
+    wanted = "Pod" if wanted == "DriverPod" else wanted
+    ours = [item for group in found for item in group if wanted is None or item["kind"] == wanted]
     return ours[:: max(1, len(ours) // 5)]
 
 
@@ -173,6 +182,9 @@ WRONG_FIELDS: list[tuple[str, dict[str, Any], str]] = [
     ("ExternalSecret", {"status": {"refreshTime": "CANARY-x"}}, "status.refreshTime"),
     ("SecretStore", {"spec": {"provider": ["CANARY-x"]}}, "spec.provider"),
     ("SealedSecret", {"status": {"observedGeneration": "CANARY-x"}}, "status.observedGeneration"),
+    ("Pod", {"spec": {"volumes": [{"csi": "CANARY-x"}]}}, "spec.volumes[0].csi"),
+    ("Secret", {"data": "CANARY-x", "metadata": {"ownerReferences": "CANARY-x"}}, "metadata.ownerReferences"),
+    ("Password", {"spec": {"length": "CANARY-x"}}, "spec.length"),
     ("SecretProviderClass", {"spec": {"parameters": "CANARY-x"}}, "spec.parameters"),
     ("CSINode", {"spec": {"drivers": {"CANARY-x": 1}}}, "spec.drivers"),
 ]
@@ -183,7 +195,7 @@ def test_an_object_of_the_wrong_shape_keeps_its_name_and_says_which_field(
     kind: str, content: dict[str, Any], field: str
 ) -> None:
     metadata = {"name": "db", "namespace": "shop", "uid": "u-1", "resourceVersion": "7"}
-    observation = observe(kind, {"metadata": metadata, **content})
+    observation = observe(kind, {**content, "metadata": {**metadata, **content.get("metadata", {})}})
 
     assert observation is not None
     assert observation.key == (kind, "shop", "db")

@@ -42,10 +42,19 @@ def _walk() -> Iterator[Recorded]:
     for family in FAMILIES:
         for file in sorted((TESTDATA / family).rglob("*.json")):
             case = file.relative_to(TESTDATA / family).parts[0]
-            kind = {"events.json": "Event", "secrets.json": "SealingKey"}.get(file.name, "")
             if file.name != "certs.json":
                 for item in json.loads(file.read_text())["items"] or ():
-                    yield Recorded(case, kind or item["kind"], item)
+                    for kind in _kinds(file.name, item):
+                        yield Recorded(case, kind, item)
+
+
+def _kinds(file: str, item: dict[str, Any]) -> tuple[str, ...]:
+    """As which of our kinds the object is read."""
+    if file == "events.json":
+        return ("Event",)
+    if file == "secrets.json":
+        return ("SealingKey", "Secret")
+    return ("Pod", "DriverPod") if item["kind"] == "Pod" else (item["kind"],)
 
 
 def observed() -> Iterator[tuple[Recorded, Observation]]:

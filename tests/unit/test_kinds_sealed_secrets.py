@@ -1,6 +1,8 @@
 """Sealed Secrets: scopes, items, keys and the ways to the certificate."""
 
 import json
+from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -15,8 +17,10 @@ CLUSTER_WIDE = "sealedsecrets.bitnami.com/cluster-wide"
 NAMESPACE_WIDE = "sealedsecrets.bitnami.com/namespace-wide"
 
 
-def sealed(annotations: Any = None, template: Any = None, **spec: Any) -> SealedSecretFacts:
-    metadata = {"name": "db", "namespace": "shop", "annotations": annotations}
+def sealed(
+    annotations: Any = None, template: Any = None, managed: list[Any] | None = None, **spec: Any
+) -> SealedSecretFacts:
+    metadata = {"name": "db", "namespace": "shop", "annotations": annotations, "managedFields": managed}
     document = {"metadata": metadata, "spec": {"template": template, **spec}}
     observation = BY_NAME["SealedSecret"].observe(json.dumps(document).encode())
     assert observation is not None
@@ -45,11 +49,67 @@ def test_scope_and_template_scope_are_read_apart(annotations: Any, scope: str) -
     assert sealed(template={"metadata": {"annotations": annotations}}).scope == "strict"
 
 
-def test_items_are_names_only() -> None:
-    facts = sealed(encryptedData={"username": "AgCANARY", "password": "AgCANARY", "<b>": {"odd": "CANARY"}})
+def test_of_an_item_stay_its_name_a_digest_and_the_size_of_the_key() -> None:
+    facts = sealed(encryptedData={"username": "AgCANARY", "password": "AQCANARY", "<b>": {"odd": "CANARY"}, "": "x"})
 
-    assert facts.items == ("<b>", "password", "username")
+    assert [(item.name, item.key_bits) for item in facts.sealed] == [("<b>", 0), ("password", 2048), ("username", 4096)]
+    assert facts.sealed[2].digest == sha256(b"AgCANARY").hexdigest()[:32]
+    assert facts.sealed[0].digest == ""
     assert "CANARY" not in str(facts)
+
+
+@pytest.mark.parametrize("ciphertext", ["", "A", "!!!!", "AgC!", "=", "AAAA", "//8A", "Ag\n"], ids=repr)
+def test_a_ciphertext_of_another_form_tells_no_key_size(ciphertext: str) -> None:
+    assert sealed(encryptedData={"a": ciphertext}).sealed[0].key_bits == 0
+
+
+def test_the_whole_secret_in_one_is_an_item_without_a_name() -> None:
+    fields = [{"time": "2026-11-24T04:00:00Z", "fieldsV1": {"f:spec": {"f:data": {}}}}]
+    [item] = sealed(data="AgCANARY", managed=fields).sealed
+
+    assert (item.name, item.key_bits) == ("", 4096)
+    assert item.written_at == datetime(2026, 11, 24, 4, tzinfo=UTC)
+    assert sealed().sealed == ()
+
+
+def test_an_item_was_written_when_a_manager_of_it_wrote_last_and_a_status_does_not_count() -> None:
+    def owns(*items: str) -> dict[str, Any]:
+        return {"f:spec": {"f:encryptedData": {f"f:{item}": {} for item in items} | {".": {}}}}
+
+    fields = [
+        {"manager": "kubectl", "time": "2026-11-24T04:00:00Z", "fieldsV1": owns("a", "b")},
+        {"manager": "argocd", "time": "2026-11-24T05:00:00Z", "fieldsV1": owns("b")},
+        {"manager": "argocd", "time": "2026-11-24T03:00:00Z", "fieldsV1": owns("b")},
+        {"manager": "x", "time": "2026-11-24T06:00:00Z", "subresource": "status", "fieldsV1": owns("a", "b", "c")},
+        {"manager": "untimed", "fieldsV1": owns("c")},
+    ]
+    items = sealed(encryptedData={"a": "AgA", "b": "AgB", "c": "AgC"}, managed=fields).sealed
+
+    hours = [item.written_at.hour if item.written_at else None for item in items]
+    assert hours == [4, 5, None]
+
+
+def test_a_template_tells_its_keys_and_nothing_of_their_text() -> None:
+    facts = sealed(template={"data": {"b.yaml": "CANARY", "a.yaml": {"odd": "CANARY"}}})
+
+    assert facts.template_items == ("a.yaml", "b.yaml")
+    assert "CANARY" not in str(facts)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "shares"),
+    [
+        (None, False),
+        ({"sealedsecrets.bitnami.com/managed": "true"}, False),
+        ({"sealedsecrets.bitnami.com/patch": "true"}, True),
+        ({"sealedsecrets.bitnami.com/patch": "false"}, False),
+        ({"sealedsecrets.bitnami.com/skip-set-owner-references": "true"}, True),
+    ],
+    ids=str,
+)
+def test_a_template_says_whether_the_secret_is_shared(annotations: Any, shares: bool) -> None:
+    assert sealed(template={"metadata": {"annotations": annotations}}).shares_target == shares
+    assert not sealed(annotations).shares_target
 
 
 def test_the_target_is_named_as_the_sealed_secret_whatever_the_template_says() -> None:
@@ -91,8 +151,12 @@ def test_keys_are_asked_for_as_metadata_and_nothing_else() -> None:
     assert all(selector == {"labelSelector": KEY_LABEL} for selector in watched.selectors)
 
 
-def test_no_other_kind_reads_secrets() -> None:
-    assert [watched.kind for watched in BY_NAME.values() if watched.plural == "secrets"] == ["SealingKey"]
+def test_secrets_are_read_by_these_kinds_only_and_as_metadata_only() -> None:
+    secrets = [watched for watched in BY_NAME.values() if watched.plural == "secrets"]
+
+    assert [watched.kind for watched in secrets] == ["SealingKey", "Secret"]
+    assert {watched.accept for watched in secrets} == {METADATA_ONLY}
+    assert all(watched.by_namespace for watched in secrets)
 
 
 def test_the_certificate_is_asked_for_with_the_ids_that_the_shipped_role_names() -> None:

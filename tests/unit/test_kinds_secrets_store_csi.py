@@ -59,6 +59,36 @@ def test_of_the_parameters_only_the_names_that_are_asked_for_are_kept(parameters
     assert "CANARY" not in str(facts)
 
 
+def source(provider: str, **parameters: str) -> str:
+    facts = facts_of("SecretProviderClass", {"spec": {"provider": provider, "parameters": parameters}})
+    assert isinstance(facts, ClassFacts)
+    return facts.source
+
+
+ARNS = '- objectName: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:prod/mail-a1b2c3"'
+
+
+def test_classes_have_one_source_where_their_names_mean_the_same() -> None:
+    vault = {"objects": AZURE, "keyvaultName": "kv-shop", "tenantId": "7A"}
+
+    assert len(source("azure", **vault)) == 16
+    assert source("azure", **vault) == source("azure", **{**vault, "keyvaultName": "KV-shop", "clientID": "other"})
+    assert source("azure", **vault) == source("azure", **vault, cloudName="AzurePublicCloud")
+    assert source("azure", **vault) != source("azure", **vault, cloudName="AzureChinaCloud")
+    assert source("azure", **vault) != source("azure", **{**vault, "tenantId": "8"})
+    assert source("gcp", secrets=GCP) == source("gcp", secrets=GCP, auth="pod-adc") != ""
+    assert source("aws", objects=ARNS, region="a") == source("aws", objects=ARNS) != ""
+
+
+def test_a_source_that_nothing_tells_is_none() -> None:
+    """AWS reads a name without an account as the account of whoever asks; Vault counts for each view of its own."""
+    assert source("aws", objects=AWS, region="eu-central-1") == ""
+    assert source("aws", region="eu-central-1") == ""
+    assert source("azure", objects=AZURE) == ""
+    assert source("vault", objects=VAULT, vaultAddress="https://vault") == ""
+    assert source("akeyless", objects=AZURE, keyvaultName="kv") == ""
+
+
 def test_a_class_refers_to_the_secrets_it_makes() -> None:
     observation = observe(
         "SecretProviderClass", {"spec": {"secretObjects": [{"secretName": "a"}, {"secretName": "b"}]}}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from clusters.connection import Answer, ReadFailed
 from clusters.kinds import BY_NAME
 from clusters.kinds.base import fingerprint
-from clusters.listing import MAX_PAGES, Content, ListRequest, read_kind, take_page
+from clusters.listing import MAX_PAGES, Content, ListRequest, not_read, read_kind, take_page
 from clusters.observations import Failure, Observation, Outcome, ReadCursor
 
 KIND = BY_NAME["ExternalSecret"]
@@ -160,6 +160,42 @@ def test_an_object_that_is_listed_twice_is_one_observation() -> None:
     result = asyncio.run(read_kind(pages, BY_NAME["Deployment"], "v1", ReadCursor()))  # type: ignore[arg-type]
 
     assert len(result.observations) == 1
+
+
+class Namespaces:
+    """Lists Secrets by namespace, except where that is forbidden."""
+
+    def __init__(self, forbidden: str = "") -> None:
+        self.paths: list[str] = []
+        self._forbidden = forbidden
+
+    async def get(self, path: str, params: Mapping[str, str], accept: str) -> Answer:
+        self.paths.append(path)
+        namespace = path.split("/")[4]
+        if namespace == self._forbidden:
+            raise ReadFailed(Failure.SERVER_ERROR, "secrets is forbidden", status=403)
+        entry = {"metadata": {"name": "db", "namespace": namespace, "uid": namespace, "resourceVersion": "1"}}
+        return Answer({}, page([entry], "PartialObjectMetadataList"))
+
+
+def test_a_kind_is_read_in_the_given_namespaces_only() -> None:
+    server = Namespaces()
+    result = asyncio.run(read_kind(server, BY_NAME["Secret"], "v1", ReadCursor(), ("shop", "web")))  # type: ignore[arg-type]
+
+    assert server.paths == ["/api/v1/namespaces/shop/secrets", "/api/v1/namespaces/web/secrets"]
+    assert [str(entry.key) for entry in result.observations] == ["Secret shop/db", "Secret web/db"]
+    assert result.namespaces == ("shop", "web")
+
+
+def test_one_forbidden_namespace_makes_the_kind_forbidden_and_is_named() -> None:
+    with pytest.raises(ReadFailed) as failed:
+        asyncio.run(read_kind(Namespaces("web"), BY_NAME["Secret"], "v1", ReadCursor(), ("shop", "web")))  # type: ignore[arg-type]
+
+    result = not_read("Secret", failed.value)
+    assert result.outcome == Outcome.FORBIDDEN
+    assert result.problem is not None
+    assert result.problem.message == "The credential may not list secrets in the namespace web."
+    assert (result.observations, result.namespaces) == ((), ())
 
 
 JSON_VALUES = st.recursive(

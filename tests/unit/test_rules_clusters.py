@@ -11,9 +11,14 @@ from monitoring.rules import RULES, judge_cluster
 from monitoring.rules.base import ClusterContext, Workload
 from tests.unit.rule_subjects import T0, at, deployment, driver, said, workload
 from tests.unit.test_rules_external_secrets import EXTERNAL_SECRETS
+from tests.unit.test_rules_lints import CLUSTER_LINTS, LINTS
+from tests.unit.test_rules_operators import OPERATORS
+from tests.unit.test_rules_pods import PODS_AND_CLASSES
+from tests.unit.test_rules_sealed_places import SEALED_PLACES
 from tests.unit.test_rules_sealed_secrets import SEALED_SECRETS
 from tests.unit.test_rules_secrets_store_csi import MOUNTS
 from tests.unit.test_rules_stores import PARENTS_AND_STORES
+from tests.unit.test_rules_targets import TARGETS_AND_STORES
 
 DAY = 24  # hours
 
@@ -41,7 +46,12 @@ CLUSTERS: list[tuple[str, Any, datetime, dict[str, Health]]] = [
     ("renewal overdue", {"SealingCertificate": certificate(T0)}, at(31 * DAY), OVERDUE),
     ("by the key alone", {"SealingKey": key(T0)}, at(32 * DAY), OVERDUE),
     ("an imported key tells no age", {"SealingKey": key(T0, manager="kubectl")}, at(900 * DAY), {}),
-    ("a key that is not active", {"SealingKey": key(T0, state="compromised")}, at(900 * DAY), {}),
+    (
+        "a key that is not active",
+        {"SealingKey": key(T0, state="compromised")},
+        at(900 * DAY),
+        {"cluster-key-compromised": Health.AT_RISK},
+    ),
     ("another period", renewing("2400h"), at(100 * DAY), {}),
     ("another period, overdue", renewing("2400h"), at(101 * DAY), OVERDUE),
     ("a period that cannot be parsed", renewing("30d"), at(900 * DAY), {}),
@@ -79,6 +89,8 @@ def test_rule(supporting: Any, now: datetime, expected: dict[str, Health]) -> No
 
 
 def test_every_rule_is_seen_to_speak() -> None:
-    resources = [*EXTERNAL_SECRETS, *PARENTS_AND_STORES, *SEALED_SECRETS, *MOUNTS]
-    spoken = {rule for case in resources for rule in case.expected} | {rule for case in CLUSTERS for rule in case[3]}
+    resources = [*EXTERNAL_SECRETS, *PARENTS_AND_STORES, *TARGETS_AND_STORES, *SEALED_SECRETS, *SEALED_PLACES, *MOUNTS]
+    spoken = {rule for case in (*resources, *PODS_AND_CLASSES) for rule in case.expected}
+    spoken |= {rule for case in (*CLUSTERS, *OPERATORS) for rule in case[3]}
+    spoken |= {rule for case in LINTS for rule in case[3]} | set(CLUSTER_LINTS)
     assert spoken == set(RULES) - {"could-not-be-judged", "could-not-be-read"}

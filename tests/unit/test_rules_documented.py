@@ -25,4 +25,4 @@ def test_a_section_says_what_it_is_what_to_do_and_where_from(rule: RuleDoc) -> N
 
 def test_ids_name_their_family() -> None:
     for rule in RULES:
-        assert re.fullmatch(r"(es|store|ss|csi|cluster)-[a-z-]+|could-not-be-(judged|read)", rule)
+        assert re.fullmatch(r"(es|store|ss|csi|cluster|lint)-[a-z-]+|could-not-be-(judged|read)", rule)

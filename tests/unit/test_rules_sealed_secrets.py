@@ -2,13 +2,20 @@
 
 import pytest
 
-from clusters.observations import SealedSecretFacts
+from clusters.observations import SealedItem, SealedSecretFacts
 from monitoring.health import Health
 from monitoring.rules.base import Context, Workload
 from tests.unit.rule_subjects import T0, Case, at, context, deployment, event, finding, said, verdict, with_
 
 KIND = "SealedSecret"
-SEALED = SealedSecretFacts(generation=1, ready=True, observed_generation=1, condition_since=T0, updated_at=T0)
+SEALED = SealedSecretFacts(
+    generation=1,
+    ready=True,
+    observed_generation=1,
+    condition_since=T0,
+    updated_at=T0,
+    sealed=(SealedItem(name="a"),),
+)
 NOT_SYNCED = with_(SEALED, ready=False, message="no key could decrypt secret (a)")
 NO_STATUS = SealedSecretFacts(generation=1)
 FAILING = {"ss-not-synced": Health.FAILING}

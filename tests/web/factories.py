@@ -11,7 +11,18 @@ from typing import Any
 import msgspec
 
 from clusters.models import Cluster
-from clusters.observations import Outcome
+from clusters.observations import (
+    Facts,
+    MountedObject,
+    MountFacts,
+    Observation,
+    Outcome,
+    ResourceKey,
+    SealedItem,
+    SealedSecretFacts,
+    SealingCertificateFacts,
+    SealingKeyFacts,
+)
 from monitoring.families import JUDGED_KINDS
 from monitoring.health import Health, Severity
 from monitoring.models import (
@@ -167,6 +178,22 @@ def transition(
         to_health=to,
         findings=msgspec.to_builtins(findings),
     )
+
+
+def memorable(now: datetime) -> list[Observation]:
+    """Observations that leave a trace in each table of `memory`."""
+    told: dict[ResourceKey, Facts] = {
+        ResourceKey("SealedSecret", "shop", "db"): SealedSecretFacts(sealed=(SealedItem(name="a", digest="00"),)),
+        ResourceKey("SealingKey", "kube-system", "key"): SealingKeyFacts(state="active"),
+        ResourceKey("SealingCertificate", "kube-system", "sealed-secrets"): SealingCertificateFacts(sha256="00"),
+        ResourceKey("SecretProviderClassPodStatus", "shop", "pod"): MountFacts(
+            class_name="app", objects=(MountedObject(id="a", version="1", changed_at=now),)
+        ),
+    }
+    return [
+        Observation(key=key, uid=key.name, fingerprint=number, created_at=now, facts=facts)
+        for number, (key, facts) in enumerate(told.items())
+    ]
 
 
 def reference(of: Resource, relation: str, kind: str, full_name: str) -> Reference:

@@ -34,6 +34,11 @@ def test_by_hand(staff: Client) -> None:
     assert TOKEN.encode() not in bytes(Credential.objects.get().sealed)
 
 
+def test_namespaces_with_secrets_are_given_between_commas_or_blanks(staff: Client) -> None:
+    staff.post("/add-cluster/", {**BY_HAND, "secret_namespaces": " kube-system,shop  web,\n"})
+    assert Cluster.objects.get().secret_namespaces == ["kube-system", "shop", "web"]
+
+
 def test_from_a_kubeconfig(staff: Client) -> None:
     staff.post("/add-cluster/", {"kubeconfig": kubeconfig(token=TOKEN), "contexts": "second"})
     assert list(Cluster.objects.values_list("name", flat=True)) == ["second"]
@@ -50,6 +55,7 @@ def test_from_a_kubeconfig(staff: Client) -> None:
         ({**BY_HAND, "token": ""}, "needs a token"),
         ({**BY_HAND, "ca_pem": "nonsense"}, "does not hold certificates"),
         ({**BY_HAND, "interval_seconds": "1"}, "greater than or equal to 10"),
+        ({**BY_HAND, "secret_namespaces": "shop, a/b"}, "&quot;a/b&quot; is not the name of a namespace"),
         ({**BY_HAND, "kubeconfig": kubeconfig(token=TOKEN)}, "not both"),
         ({"kubeconfig": "a: [", "contexts": ""}, "not valid YAML"),
         ({"kubeconfig": kubeconfig(token=TOKEN, exec={"command": "/bin/sh"})}, "runs a program"),

@@ -19,6 +19,7 @@ from pytest_django.fixtures import Settings
 
 from clusters.credentials import Payload, open_sealed
 from clusters.models import Cluster, Credential
+from monitoring import memory
 from monitoring.families import JUDGED_KINDS
 from monitoring.health import Health
 from monitoring.models import Lease, Resource, Transition
@@ -223,6 +224,7 @@ def test_a_cluster_is_changed_in_what_is_given(staff: Client) -> None:
     status, body = patch(staff, {"interval_seconds": 300})
     assert (status, body["enabled"], body["interval_seconds"], body["labels"]) == (200, False, 300, {"a": "b"})
     assert patch(staff, {"labels": {}})[1]["labels"] == {}
+    assert patch(staff, {"secret_namespaces": ["shop"]})[1]["secret_namespaces"] == ["shop"]
     assert patch(staff, {})[0] == 200
 
 
@@ -233,6 +235,8 @@ def test_a_cluster_is_changed_in_what_is_given(staff: Client) -> None:
         ({"enabled": None}, "enabled"),
         ({"interval_seconds": 0}, "interval_seconds"),
         ({"labels": {"a": ["b"]}}, "labels"),
+        ({"secret_namespaces": ["shop", "a/b"]}, "secret_namespaces"),
+        ({"secret_namespaces": "shop"}, "secret_namespaces"),
         ({"name": "other"}, "name"),
         ({"api_url": "https://evil.test"}, "api_url"),
     ],
@@ -290,6 +294,7 @@ def test_a_removed_cluster_leaves_nothing_in_any_table(staff: Client) -> None:
     change = make.transition(made, Health.HEALTHY, now)
     change.collection = make.collection(cluster, now)
     change.save()
+    memory.remember(cluster.pk, make.memorable(now), (), now)
     tables = [model for model in apps.get_models() if any(field.name == "cluster" for field in model._meta.fields)]
     assert [model.__name__ for model in tables if not model._default_manager.exists()] == []
     assert staff.delete("/api/v1/clusters/prod/").status_code == 204

@@ -145,7 +145,7 @@ def test_the_next_page_keeps_the_filters(client: Client) -> None:
 WRONG = [
     ("resources", {"health": "bad"}, "health"),
     ("resources", {"health": "Failing"}, "health"),
-    ("resources", {"kind": "Pod"}, "kind"),
+    ("resources", {"kind": "Node"}, "kind"),
     ("resources", {"cluster": "nowhere"}, "cluster"),
     ("resources", {"namespace": "a\x00b"}, "namespace"),
     ("resources", {"name": "x" * 300}, "name"),

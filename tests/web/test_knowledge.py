@@ -109,6 +109,17 @@ def test_a_cluster_of_which_a_kind_is_not_read_is_not_green(outcome: str) -> Non
     assert worst_and_unread() == (Health.UNKNOWN, [("ExternalSecret", outcome)])
 
 
+def test_a_cluster_without_the_rights_of_a_higher_tier_may_be_green() -> None:
+    make.cluster(forbidden=("Pod",))
+    assert worst_and_unread() == (Health.HEALTHY, [])
+    assert queries.coverage(NOW).complete
+    (row,) = queries.cluster_rows(NOW).rows
+    assert {cell.note for cell in row.cells} == {"none"}
+    Cursor.objects.filter(kind="Pod").update(outcome=Outcome.FAILED)
+    assert worst_and_unread() == (Health.UNKNOWN, [("Pod", Outcome.FAILED)])
+    assert not queries.coverage(NOW).complete
+
+
 def test_a_kind_that_is_overdue_or_was_never_read_makes_a_cluster_unknown() -> None:
     make.cluster()
     Cursor.objects.filter(kind="SealedSecret").update(read_at=NOW - HOUR)

@@ -1,4 +1,7 @@
-"""Reads a registered cluster once, records nothing, and says what our credential sees and may do there."""
+"""Reads a registered cluster once, records nothing, and says what our credential sees and may do there.
+
+LIST and WATCH are rights in all namespaces; READ is what came, of Secrets in the namespaces that the cluster names.
+"""
 
 from argparse import ArgumentParser
 from collections.abc import Mapping
@@ -7,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from clusters import collector
+from clusters import collector, tiers
 from clusters.access import AccessUnknown, Right, allowed
 from clusters.credentials import CredentialError, open_target
 from clusters.kinds import WATCHED_KINDS
@@ -38,6 +41,9 @@ class Command(BaseCommand):
         self.stdout.write(f"{target.name} at {target.api_url}: Kubernetes {snapshot.server_version}")
         self.stdout.write(f"read in {milliseconds} ms with {snapshot.requests} requests\n\n")
         self._show_kinds(target, snapshot)
+        self.stdout.write("")
+        for tier in tiers.TIERS:
+            self.stdout.write(f"{tier.code}  {tiers.state(tier, snapshot.kinds)}  {tier.buys}")
 
     def _show_kinds(self, target: Target, snapshot: Snapshot) -> None:
         listed = [watched for watched in WATCHED_KINDS if watched.listed]
@@ -50,6 +56,8 @@ class Command(BaseCommand):
             self._line(watched.kind, result.served_version or "-", *may, told(result))
         if any(answers.get(right) for right in SECRETS):
             self.stdout.write("\nThe credential may read secrets everywhere. That is more than is needed.")
+        elif snapshot.kinds["Secret"].namespaces:
+            self.stdout.write("\nThe credential may read secrets in the namespaces named below, values included.")
         elif answers:
             self.stdout.write("\nThe credential may not read secrets.")
 
@@ -78,5 +86,6 @@ def target_of(name: str) -> Target:
 
 def told(result: KindResult) -> str:
     if result.outcome in (Outcome.COMPLETE, Outcome.DELTA):
-        return f"{len(result.observations)} found"
+        where = f" in {', '.join(result.namespaces)}" if result.namespaces else ""
+        return f"{len(result.observations)} found{where}"
     return f"{result.outcome}: {result.problem.message}" if result.problem else str(result.outcome)

@@ -44,6 +44,12 @@ class Command(BaseCommand):
             "--label", action="append", type=label, default=[], metavar="NAME=TEXT", help="may be repeated"
         )
         parser.add_argument(
+            "--secret-namespace",
+            action="append",
+            metavar="NAME",
+            help="list the metadata of Secrets here only (deploy/rbac/t2.yaml); may be repeated",
+        )
+        parser.add_argument(
             "--replace", action="store_true", help="give registered clusters this address and credential"
         )
         parser.add_argument(
@@ -78,6 +84,7 @@ class Command(BaseCommand):
                 now=timezone.now(),
                 labels=dict(options["label"]) if options["label"] else None,
                 interval=options["interval"],
+                secret_namespaces=options["secret_namespace"],
                 replace=options["replace"],
             )
         except registration.AlreadyRegistered as error:

@@ -1,0 +1,42 @@
+"""What External Secrets' rules share: deletions, and which Event tells the cause of a failure.
+
+Strings and timing are those of External Secrets 2.9.0, checked against a running controller.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from clusters.observations import EventNote, ReconciledFacts
+from monitoring.health import Health
+from monitoring.rules.base import Context
+from monitoring.rules.durations import after, moment_words, span_words
+from monitoring.rules.judgement import Judgement, newest_warning
+
+EVENT_GAP: Final = timedelta(minutes=5)  # client-go lets one Event of an object through in 300 s once 25 came
+# Permanent Warnings about a provider's upkeep; never the cause of a failure.
+UPKEEP: Final = frozenset({"StoreUnmaintained", "StoreDeprecated"})
+
+
+def deletion(judgement: Judgement, context: Context, rule: str, deleting_since: datetime) -> None:
+    """While it is young, a deletion is judged as the object was before."""
+    limit = context.cluster.thresholds.deletion_stuck
+    if judgement.passed(after(deleting_since, limit)):
+        judgement.find(
+            rule,
+            Health.FAILING,
+            f"Deleted on {moment_words(deleting_since)}, but a finalizer still holds it.",
+            hint="The controller removes its finalizer: see whether it runs, then look at metadata.finalizers.",
+            since=deleting_since,
+            threshold=f"A deletion may take {span_words(limit)}.",
+        )
+
+
+def cause_of(facts: ReconciledFacts, success: datetime | None, events: tuple[EventNote, ...]) -> str:
+    """The newest Warning that belongs to this failure, or the condition's own words.
+
+    In a namespace that is being deleted the API server refuses Events, so an Event from before the failure began
+    must not be taken for its cause.
+    """
+    begun = after(facts.condition_since, -EVENT_GAP) if facts.condition_since else None
+    oldest = max((moment for moment in (success, begun) if moment), default=None)
+    return newest_warning(events, oldest, UPKEEP) or facts.message or facts.reason

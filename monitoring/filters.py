@@ -13,6 +13,8 @@ from typing import NamedTuple, Protocol
 
 from monitoring.families import JUDGED_KINDS
 from monitoring.health import WORST_FIRST, Health
+from monitoring.rules.causes import TITLES
+from monitoring.rules.registry import RULES
 
 NOT_HEALTHY = "not_healthy"
 HEALTH_CODES = (*(health.code for health in WORST_FIRST), NOT_HEALTHY)
@@ -21,7 +23,9 @@ MIN_SEARCH, MAX_TEXT, MAX_VALUES = 3, 253, 50
 MAX_ID = 2**63 - 1
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 RULE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-PROBLEM = re.compile(r"[a-z0-9-]+\.[0-9a-f]{12}")
+SIGNATURE_FORM = re.compile(r"[0-9a-f]{16}")
+LINT_RULES = tuple(rule.id for rule in RULES.values() if rule.lint)
+CAUSE_CLASSES = tuple(TITLES)
 # What a page or the API adds to every list besides its filters.
 PAGING = frozenset({"cursor", "limit"})
 
@@ -61,6 +65,8 @@ CLUSTER = Parameter("cluster", "Name of a cluster; * and ? stand for any charact
 KIND = Parameter("kind", "Kubernetes kind.", JUDGED_KINDS)
 NAMESPACE = Parameter("namespace", "Exact namespace.")
 NAME = Parameter("name", "Exact name.")
+SIGNATURE = Parameter("signature", "Signature of a cause: what it brought about, in all clusters.")
+CAUSE_CLASS = Parameter("cause_class", "Class of the worst finding's cause.", CAUSE_CLASSES)
 RESOURCE_PARAMETERS = (
     HEALTH,
     CLUSTER,
@@ -69,11 +75,12 @@ RESOURCE_PARAMETERS = (
     NAME,
     Parameter("store", "Secret store that is referred to: its name, or Kind/name."),
     Parameter("finding", "Id of a rule that has a finding now."),
-    Parameter(
-        "problem", "One line of the overview: a rule, its cause and its store, as the overview links them.", (), False
-    ),
+    SIGNATURE,
+    CAUSE_CLASS,
+    Parameter("lint", "Id of a rule whose advice it has.", LINT_RULES),
     Parameter("q", f"Part of namespace/name, at least {MIN_SEARCH} characters.", (), False),
 )
+CAUSE_PARAMETERS = (HEALTH, CLUSTER, KIND, CAUSE_CLASS)
 TRANSITION_PARAMETERS = (
     Parameter("health", "Health that it changed to.", HEALTH_CODES),
     CLUSTER,
@@ -97,13 +104,27 @@ class ResourceFilters:
     names: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
-    problem: str = ""
+    signatures: tuple[str, ...] = ()
+    cause_classes: tuple[str, ...] = ()
+    lints: tuple[str, ...] = ()
     q: str = ""
 
     @property
     def countable(self) -> bool:
         """True if the summary table alone can say how many rows there are."""
-        return not (self.namespaces or self.names or self.stores or self.findings or self.problem or self.q)
+        chosen = (self.namespaces, self.names, self.stores, self.findings, self.signatures, self.cause_classes)
+        return not (any(chosen) or self.lints or self.q)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CauseFilters:
+    """Which resources and findings about clusters count. With `kinds` no finding about a cluster does."""
+
+    healths: frozenset[Health] = frozenset()
+    clusters: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    cause_classes: tuple[str, ...] = ()
+    signatures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +155,20 @@ def parse_resources(query: Query) -> ResourceFilters:
         names=_texts(query, "name"),
         stores=_texts(query, "store"),
         findings=_matching(query, "finding", RULE, "is not the id of a rule"),
-        problem="".join(_matching(query, "problem", PROBLEM, "is not a line of the overview")[:1]),
+        signatures=_matching(query, "signature", SIGNATURE_FORM, "is not the signature of a cause"),
+        cause_classes=_choices(query, "cause_class", CAUSE_CLASSES),
+        lints=_choices(query, "lint", LINT_RULES),
         q=_search(query),
+    )
+
+
+def parse_causes(query: Query) -> CauseFilters:
+    refuse_unknown(query, CAUSE_PARAMETERS)
+    return CauseFilters(
+        healths=_healths(query),
+        clusters=_texts(query, "cluster"),
+        kinds=_choices(query, "kind", JUDGED_KINDS),
+        cause_classes=_choices(query, "cause_class", CAUSE_CLASSES),
     )
 
 

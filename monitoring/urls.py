@@ -9,6 +9,9 @@ from monitoring.views.access import SignIn
 
 urlpatterns = [
     path("", views.overview, name="overview"),
+    path("causes/", views.causes, name="causes"),
+    path("causes/<str:signature>/", views.cause, name="cause"),
+    path("lints/", views.lints, name="lints"),
     path("resources/", views.resources, name="resources"),
     path("resources/<int:resource_id>/", views.resource, name="resource"),
     path("transitions/", views.transitions, name="transitions"),

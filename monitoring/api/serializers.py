@@ -18,7 +18,7 @@ from clusters.models import MAX_INTERVAL, MIN_INTERVAL
 from monitoring import queries
 from monitoring.health import WORST_FIRST, Health, Severity
 from monitoring.models import Collection
-from monitoring.queries import Change, ClusterDetail, ClusterRow, Coverage, JudgedResource
+from monitoring.queries import Cause, Change, ClusterDetail, ClusterRow, Coverage, JudgedResource, Lint
 from monitoring.rules.base import Finding
 
 # Facts that many kinds share and that have a place of their own; the others are under `facts`.
@@ -55,6 +55,9 @@ class FindingSerializer(serializers.Serializer[Any]):
     cause = serializers.CharField(help_text="The controller's own words, shortened and scrubbed.", allow_blank=True)
     hint = serializers.CharField(help_text="What to look at first.", allow_blank=True)
     since = serializers.DateTimeField(allow_null=True, help_text="By the controller's clock, where it tells.")
+    cause_class = serializers.CharField(help_text="What kind of failure the cause tells of.", allow_blank=True)
+    signature = serializers.CharField(help_text="Equal for all that one cause brings about.", allow_blank=True)
+    threshold = serializers.CharField(help_text="By which limit it was judged, in words.", allow_blank=True)
 
 
 class SilentSerializer(serializers.Serializer[Any]):
@@ -88,6 +91,47 @@ class CoverageSerializer(serializers.Serializer[Coverage]):
         return SilentSerializer(value.silent[:MOST_SILENT], many=True).data
 
 
+class CauseSerializer(serializers.Serializer[Cause]):
+    """One cause over all clusters: what leads it, and how much it brings about."""
+
+    signature = serializers.CharField(help_text="Stable while the cause lasts; filter resources by it.")
+    health = HealthField()
+    headline = serializers.CharField()
+    rule = serializers.CharField(help_text="Of the finding that leads it.")
+    cause = serializers.CharField(help_text="The controller's own words, scrubbed; may be empty.")
+    cause_class = serializers.CharField(source="finding.cause_class", default="")
+    title = serializers.CharField(help_text="The class in words; may be empty.")
+    hint = serializers.CharField()
+    threshold = serializers.CharField(source="finding.threshold", default="")
+    since = serializers.DateTimeField(allow_null=True)
+    resources = serializers.IntegerField(source="count", help_text="How many resources bear it.")
+    kinds = serializers.ListField(child=serializers.CharField())
+    clusters = serializers.ListField(child=serializers.CharField(), source="names")
+    about_clusters = serializers.ListField(
+        child=serializers.CharField(), source="about", help_text="Clusters that themselves have a finding of it."
+    )
+
+
+class ClusterCountSerializer(serializers.Serializer[Any]):
+    cluster = serializers.CharField()
+    resources = serializers.IntegerField()
+
+
+class CauseDetailSerializer(CauseSerializer):
+    by_cluster = ClusterCountSerializer(many=True, help_text="Resources by cluster, most first.")
+
+
+class LintSerializer(serializers.Serializer[Lint]):
+    """Advice of one rule about specs; never part of health."""
+
+    rule = serializers.CharField()
+    title = serializers.CharField()
+    hint = serializers.CharField()
+    resources = serializers.IntegerField(source="count")
+    clusters = serializers.ListField(child=serializers.CharField(), source="names")
+    about_clusters = serializers.ListField(child=serializers.CharField(), source="about")
+
+
 class ResourceSerializer(serializers.Serializer[JudgedResource]):
     """One resource as last seen, with our verdict at `as_of`. It is unknown when we cannot see it any more."""
 
@@ -102,6 +146,8 @@ class ResourceSerializer(serializers.Serializer[JudgedResource]):
     since = serializers.DateTimeField(allow_null=True, help_text="When the present health began.")
     unknown_because = serializers.CharField(source="unseen.reason", default=None, allow_null=True)
     findings = FindingSerializer(many=True, help_text="Of the last known verdict, worst first.")
+    lints = FindingSerializer(many=True, help_text="Advice about its spec; no part of its health.")
+    signature = serializers.CharField(source="row.signature", help_text="Of its cause; empty unless at risk or worse.")
     first_seen_at = serializers.DateTimeField(source="row.first_seen_at")
     created_at = serializers.DateTimeField(source="row.created_at", allow_null=True)
     recheck_at = serializers.DateTimeField(

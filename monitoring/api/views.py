@@ -10,7 +10,10 @@ from monitoring import filters, queries
 from monitoring.api.base import ApiView
 from monitoring.api.pagination import list_schema, page_response, paging
 from monitoring.api.serializers import (
+    CauseDetailSerializer,
+    CauseSerializer,
     CollectionSerializer,
+    LintSerializer,
     ResourceDetailSerializer,
     ResourceSerializer,
     TransitionSerializer,
@@ -42,6 +45,42 @@ class ResourceDetail(ApiView):
         if found is None:
             raise NotFound("There is no such resource.")
         return Response(ResourceDetailSerializer(found).data)
+
+
+class CauseList(ApiView):
+    """One entry per cause over all clusters, worst first: what stops a whole cluster before everything else."""
+
+    takes_parameters = True
+
+    @list_schema("Cause", CauseSerializer, filters.CAUSE_PARAMETERS)
+    def get(self, request: Request) -> Response:
+        now = timezone.now()
+        chosen = filters.parse_causes(request.query_params)
+        page = queries.causes(chosen, now, **paging(request))
+        return page_response(request, page, CauseSerializer, now, chosen.clusters)
+
+
+class CauseDetail(ApiView):
+    """One cause. Its resources are `/api/v1/resources/?signature=...`. A cause that is over is not found."""
+
+    @extend_schema(operation_id="getCause", tags=["causes"], responses=CauseDetailSerializer)
+    def get(self, request: Request, signature: str) -> Response:
+        now = timezone.now()
+        found = queries.cause(signature, now) if filters.SIGNATURE_FORM.fullmatch(signature) else None
+        if found is None:
+            raise NotFound("Nothing suffers from this cause now.")
+        by_cluster = [
+            {"cluster": name, "resources": number} for name, number in queries.cause_by_cluster(signature, now)
+        ]
+        return Response({**CauseSerializer(found).data, "by_cluster": by_cluster})
+
+
+class LintList(ApiView):
+    """Advice about specs, by rule. Their resources are `/api/v1/resources/?lint=...`."""
+
+    @extend_schema(operation_id="listLints", tags=["lints"], responses=LintSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        return Response(LintSerializer(instance=queries.lints(), many=True).data)  # type: ignore[arg-type]
 
 
 class TransitionList(ApiView):

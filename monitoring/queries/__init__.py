@@ -5,12 +5,14 @@ The number of SQL statements of each function is constant: it depends neither on
 what there is to ask                                                      module
 overdue_pairs coverage is_overdue reports silence                         knowledge   what we still know
 family_totals health_totals cluster_rows                                  fleet       counts over all clusters
-needs_someone                                                             problems    one line per cause
+needs_someone causes cause cause_by_cluster                               causes      one line per cause
+lints                                                                     lints       advice about specs
 resources count_resources resource judged cluster_ids ids_of                     resources   lists and details
 transitions collections timeline strips events refers_to referred_by
 cluster_detail                                                            history     what happened
 """
 
+from monitoring.queries.causes import Cause, cause, cause_by_cluster, causes, needs_someone, sharing
 from monitoring.queries.fleet import (
     Cell,
     ClusterRow,
@@ -46,8 +48,8 @@ from monitoring.queries.knowledge import (
     reports,
     silence,
 )
+from monitoring.queries.lints import Lint, lints
 from monitoring.queries.paging import Page
-from monitoring.queries.problems import ProblemLine, needs_someone
 from monitoring.queries.resources import (
     Count,
     JudgedResource,
@@ -56,12 +58,12 @@ from monitoring.queries.resources import (
     count_resources,
     ids_of,
     judged,
-    problem_code,
     resource,
     resources,
 )
 
 __all__ = [
+    "Cause",
     "Cell",
     "Change",
     "ClusterDetail",
@@ -72,14 +74,17 @@ __all__ = [
     "JudgedResource",
     "KindRow",
     "Link",
+    "Lint",
     "Overdue",
     "Page",
-    "ProblemLine",
     "Silent",
     "Timeline",
     "Unread",
     "Unreadable",
     "Unseen",
+    "cause",
+    "cause_by_cluster",
+    "causes",
     "cluster_detail",
     "cluster_ids",
     "cluster_rows",
@@ -92,14 +97,15 @@ __all__ = [
     "ids_of",
     "is_overdue",
     "judged",
+    "lints",
     "needs_someone",
     "overdue_pairs",
-    "problem_code",
     "referred_by",
     "refers_to",
     "reports",
     "resource",
     "resources",
+    "sharing",
     "silence",
     "strips",
     "timeline",

@@ -1,6 +1,5 @@
 """Lists and details of resources, with the health that is to be shown at a moment."""
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
-from django.db.models import Case, Exists, F, FilteredRelation, OuterRef, Q, QuerySet, Sum, TextField, Value, When
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet, Sum, TextField, Value
 from django.db.models.fields.json import KT
-from django.db.models.functions import MD5, Coalesce, Concat, Left, Length, Reverse, StrIndex, Substr, Trim
+from django.db.models.functions import Coalesce
 
 from clusters.models import Cluster
 from clusters.observations import Outcome
@@ -26,8 +25,7 @@ from monitoring.rules.base import Finding
 
 # Counting stops here: a number that nobody reads to the end is not worth a scan of a million rows.
 MOST_COUNTED = 1000
-ERROR_MARK = ", err: "
-STATUS_CODE = r"\(\d+\)$"
+ADVISED_KINDS = ("Password",)
 SILENT_STALE = "es-silent-stale"
 UNSEEN_KINDS: dict[str, str] = {Outcome.FORBIDDEN: "may not be read", Outcome.NOT_INSTALLED: "not served any more"}
 
@@ -91,6 +89,11 @@ class JudgedResource:
         """Worst first, of the last known verdict."""
         return msgspec.convert(self.row.findings, tuple[Finding, ...])
 
+    @cached_property
+    def lints(self) -> tuple[Finding, ...]:
+        """Advice about its spec."""
+        return msgspec.convert(self.row.lints, tuple[Finding, ...])
+
     @property
     def worst(self) -> Finding | None:
         return self.findings[0] if self.findings else None
@@ -134,7 +137,7 @@ def resources(filters: ResourceFilters, now: datetime, cursor: str = "", limit: 
     Raises WrongParameter for a cursor of another list and for a cluster that does not exist.
     """
     overdue = overdue_pairs(now) if filters.healths else Overdue()
-    rows = _filtered(filters, overdue)
+    rows = filtered(filters, overdue)
     if cursor:
         health, last_id = decode_numbers(cursor)
         rows = rows.filter(Q(health__lt=health) | Q(health=health, id__lt=last_id))
@@ -149,7 +152,7 @@ def count_resources(filters: ResourceFilters, now: datetime) -> Count:
     if filters.countable:
         counts = HealthCount.objects.filter(_common(filters), _health_condition(filters.healths, overdue))
         return Count(counts.aggregate(total=Sum("count", default=0))["total"])
-    number = _filtered(filters, overdue).order_by()[: MOST_COUNTED + 1].count()
+    number = filtered(filters, overdue).order_by()[: MOST_COUNTED + 1].count()
     return Count(min(number, MOST_COUNTED), exact=number <= MOST_COUNTED)
 
 
@@ -196,51 +199,13 @@ def text_of(path: str) -> Coalesce:
     return Coalesce(KT(path), Value(""), output_field=TextField())
 
 
-def with_shared_cause(rows: QuerySet[Resource]) -> QuerySet[Resource]:
-    """Adds the alias `shared`: the worst finding's cause without the parts that belong to one resource only.
-
-    External Secrets says `error processing spec.data[0] (key: prod/db), err: ...`, Sealed Secrets ends with the names
-    of the items, others with a key in brackets; a status code in brackets stays. Made of plain string functions: one
-    regular expression for all of it took 20 us a row, and with it three quarters of the overview.
-    """
-    after = StrIndex("cause", Value(ERROR_MARK))
-    at_bracket = Length("tail") - StrIndex(Reverse("tail"), Value("(")) + 1
-    return rows.alias(
-        cause=text_of("findings__0__cause"),
-        tail=Case(
-            When(cause__contains=ERROR_MARK, then=Substr("cause", after + len(ERROR_MARK))),
-            default=F("cause"),
-            output_field=TextField(),
-        ),
-        shared=Case(
-            When(Q(tail__endswith=")") & ~Q(tail__regex=STATUS_CODE), then=Trim(Substr("tail", 1, at_bracket - 1))),
-            default=F("tail"),
-            output_field=TextField(),
-        ),
-    )
-
-
 def ids_of(patterns: tuple[str, ...]) -> list[int] | None:
     """`cluster_ids`, or None where no pattern restricts the clusters."""
     return cluster_ids(patterns) if patterns else None
 
 
-def problem_code(rule: str, cause: str, store: str) -> str:
-    """The value of the filter `problem`: it chooses exactly the resources that one line of the overview counts.
-
-    `cause` is the `shared` of `with_shared_cause`, `store` the fact as stored.
-    """
-    digest = hashlib.md5(f"{cause}\n{store}".encode(), usedforsecurity=False).hexdigest()
-    return f"{rule}.{digest[:12]}"
-
-
-def _problem_condition(rows: QuerySet[Resource], problem: str) -> QuerySet[Resource]:
-    rule, _, digest = problem.partition(".")
-    text = Concat("shared", Value("\n"), text_of("facts__store"), output_field=TextField())
-    return with_shared_cause(rows).alias(problem=Left(MD5(text), 12)).filter(findings__0__rule=rule, problem=digest)
-
-
-def _filtered(filters: ResourceFilters, overdue: Overdue) -> QuerySet[Resource]:
+def filtered(filters: ResourceFilters, overdue: Overdue) -> QuerySet[Resource]:
+    """The rows that fit. Conditions repeat those of the partial indexes, or Postgres could not use them."""
     rows = Resource.objects.filter(_common(filters), _health_condition(filters.healths, overdue))
     if filters.namespaces:
         rows = rows.filter(namespace__in=filters.namespaces)
@@ -252,9 +217,16 @@ def _filtered(filters: ResourceFilters, overdue: Overdue) -> QuerySet[Resource]:
         chosen = Q()
         for rule in filters.findings:
             chosen |= Q(findings__contains=[{"rule": rule}])
-        rows = rows.filter(chosen)
-    if filters.problem:
-        rows = _problem_condition(rows, filters.problem)
+        rows = rows.filter(chosen).exclude(findings=[])
+    if filters.signatures:
+        rows = rows.filter(signature__in=filters.signatures).exclude(signature="")
+    if filters.cause_classes:
+        rows = rows.exclude(signature="").filter(findings__0__cause_class__in=filters.cause_classes)
+    if filters.lints:
+        advised = Q()
+        for rule in filters.lints:
+            advised |= Q(lints__contains=[{"rule": rule}])
+        rows = rows.filter(advised).exclude(lints=[])
     if filters.q:
         # A regular expression without any operator, because ~* uses the trigram index and Django's icontains,
         # which compares UPPER(search), does not.
@@ -263,7 +235,9 @@ def _filtered(filters: ResourceFilters, overdue: Overdue) -> QuerySet[Resource]:
 
 
 def _common(filters: ResourceFilters) -> Q:
-    condition = Q(kind__in=filters.kinds or JUDGED_KINDS)
+    # Generators have no health, so they are listed for advice about them only.
+    listed = (*JUDGED_KINDS, *ADVISED_KINDS) if filters.lints else JUDGED_KINDS
+    condition = Q(kind__in=filters.kinds or listed)
     if filters.clusters:
         condition &= Q(cluster_id__in=cluster_ids(filters.clusters))
     return condition

@@ -5,6 +5,7 @@ one is outdated when another mount of its class changed to another version later
 """
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -107,9 +108,11 @@ def _outdated(
     rotation: Rotation,
     grace: timedelta,
 ) -> None:
+    key = observation.key
+    remembered = _remembered(ResourceKey("SecretProviderClass", key.namespace, facts.class_name), context)
     behind: list[tuple[datetime, str, Newest | None]] = []
     for item in facts.objects:
-        since, far = _behind_since(item, context)
+        since, far = _behind_since(item, context, remembered)
         if since is not None and judgement.passed(after(since, grace)):
             behind.append((since, item.id, far))
     if not behind:
@@ -119,7 +122,6 @@ def _outdated(
     names = listed([name for _, name, _ in behind])
     off = rotation is Rotation.OFF
     who = f"Cluster {far.cluster} has" if far is not None and not far.here else "Other pods have, or had,"
-    key = observation.key
     judgement.find(
         "csi-outdated-version",
         Health.STALE,
@@ -127,7 +129,9 @@ def _outdated(
         + (" Rotation is off: restart the pod." if off else ""),
         hint=f"Restart the pod {facts.pod}." if off else f"Look at the driver's log on node {facts.node}.",
         since=since,
-        signature=signed("csi-outdated-version", key.namespace, facts.class_name, names),
+        signature=signed("csi rotation off", context.cluster.name)
+        if off
+        else signed("csi-outdated-version", key.namespace, facts.class_name, names),
         threshold=f"Grace {grace_words(context.cluster, rotation)}.",
     )
     if off:
@@ -180,13 +184,22 @@ def _newest_of(siblings: _Siblings) -> dict[str, _Newest]:
     return newest
 
 
-def _behind_since(item: MountedObject, context: Context) -> tuple[datetime | None, Newest | None]:
+def _remembered(key: ResourceKey, context: Context) -> Mapping[str, Newest]:
+    """Newest versions by our history, where they can be compared: Vault may give each pod its own, now or earlier."""
+    related = context.related.get(key)
+    is_vault = isinstance(related, ClassFacts) and related.provider == "vault"
+    return {} if is_vault else context.newest
+
+
+def _behind_since(
+    item: MountedObject, context: Context, remembered: Mapping[str, Newest]
+) -> tuple[datetime | None, Newest | None]:
     """Since when a newer version of `item` is mounted elsewhere (None: it is not behind), and where, if not here.
 
     What we remember of this source goes beyond the siblings that are there now: other clusters, and mounts that had the
     newest version and went away.
     """
-    near, far = _newest_of(_Siblings(context.siblings)).get(item.id), context.newest.get(item.id)
+    near, far = _newest_of(_Siblings(context.siblings)).get(item.id), remembered.get(item.id)
     if item.changed_at is None or _is_own(item, context.siblings):
         return None, None
     if far is not None and (near is None or far.changed_at > near.moments[-1]):

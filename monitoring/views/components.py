@@ -10,7 +10,7 @@ from monitoring import charts
 from monitoring.families import FAMILIES
 from monitoring.filters import WrongParameter
 from monitoring.health import WORST_FIRST, Health, Severity
-from monitoring.queries import Cell, Coverage, ProblemLine, Silent, Unreadable
+from monitoring.queries import Cause, Cell, Coverage, Silent, Unreadable
 from monitoring.rules.base import Finding
 from monitoring.timelines import runs, stretches
 from monitoring.views.page import page
@@ -79,20 +79,19 @@ def _finding(health: Health) -> Finding:
     )
 
 
-def _lines(now: datetime) -> list[ProblemLine]:
+def _lines(now: datetime) -> list[Cause]:
     return [
-        ProblemLine(
+        Cause(
+            signature="0" * 16,
             health=health,
-            rule="es-silent-stale" if health is Health.STALE else "es-not-ready",
             headline="Refresh fails",
-            cause="" if health is Health.STALE else HOSTILE,
             count=count,
             names=tuple(f"prod-{number}" for number in range(min(count, 6))),
             since=now - timedelta(minutes=15),
-            query={"health": health.code},
+            finding=_finding(health),
             subject=LONG if count == 1 else "",
-            store="vault-prod",
             kinds=("ExternalSecret",),
+            silent=health is Health.STALE,
         )
         for health, count in ((Health.FAILING, 412), (Health.STALE, 88), (Health.AT_RISK, 1), (Health.UNKNOWN, 2))
     ]

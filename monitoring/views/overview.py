@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from monitoring import queries, words
 from monitoring.filters import TransitionFilters
 from monitoring.health import Health
-from monitoring.queries import Coverage, ProblemLine
+from monitoring.queries import Cause, Coverage
 from monitoring.views.page import live, page
 
 CLUSTERS_SHOWN, CHANGES_SHOWN = 12, 8
@@ -42,7 +42,7 @@ def _share(health: Health, count: int, totals: dict[Health, int]) -> str:
     return f"{thousandths / 10:g}{words.NBSP}% of known"
 
 
-def sentence(problems: tuple[ProblemLine, ...], more: bool, seen: Coverage, resources: int) -> str:
+def sentence(problems: tuple[Cause, ...], more: bool, seen: Coverage, resources: int) -> str:
     """The state of the fleet in plain words."""
     if not seen.clusters:
         return "Every cluster is switched off." if seen.switched_off else "No cluster is registered yet."

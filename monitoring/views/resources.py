@@ -22,6 +22,7 @@ from monitoring.templatetags.pages import with_query
 from monitoring.views.page import live, page
 
 ROWS, MOST_ROWS = 50, 200
+HIDDEN = ("name", "finding", "signature", "cause_class", "lint")  # filters without a field of their own
 API_PATH = "/api/v1/resources/"
 WINDOWS = {"5d": (timedelta(days=5), "5 d"), "30d": (timedelta(days=30), "30 d"), "1y": (timedelta(days=365), "1 y")}
 
@@ -61,7 +62,7 @@ def _form(query: QueryDict) -> Mapping[str, Any]:
         "healths": healths,
         "kinds": kinds,
         "several_healths": values["health"] not in ("", *HEALTH_CODES),
-        "hidden": [(name, values[name]) for name in ("name", "finding", "problem") if values[name]],
+        "hidden": [(name, values[name]) for name in HIDDEN if values[name]],
         "other_kinds": "" if values["kind"] in offered else values["kind"],
     }
 
@@ -84,8 +85,8 @@ def _chip_value(name: str, values: list[str]) -> str:
     parts = [part.strip() for value in values for part in value.split(",") if part.strip()]
     if name == "health":
         return ", ".join(_health_word(part).lower() for part in parts)
-    if name == "problem":
-        return f"{parts[0].partition('.')[0]}, one cause"
+    if name == "signature":
+        return "one cause"
     return ", ".join(parts)
 
 
@@ -109,9 +110,12 @@ def resource(request: HttpRequest, now: datetime, resource_id: int) -> HttpRespo
     line = queries.timeline(found, now, WINDOWS[window][0])
     dependents, dependent_count = queries.referred_by(found, now)
     happened = queries.events(found)
+    sharing = queries.sharing(found.row.signature, now)
     context = {
         "resource": found,
         "sentence": sentences.about(found),
+        "sharing": sharing,
+        "others": sharing - 1,
         "facts": sentences.facts(found),
         "timeline": line,
         "figure": charts.timeline(line.start, line.end, line.stretches, line.refreshed_at, line.due_at),

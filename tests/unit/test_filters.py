@@ -49,8 +49,8 @@ WRONG = [
     ("name=" + "x" * 254, "name"),
     ("cluster=" + ",".join(f"c{number}" for number in range(51)), "cluster"),
     ("finding=Es Not Ready", "finding"),
-    ("problem=es-not-ready", "problem"),
-    ("problem=es-not-ready.zzzzzzzzzzzz", "problem"),
+    ("signature=es-not-ready", "signature"),
+    ("lint=es-not-ready", "lint"),
 ]
 
 

@@ -75,10 +75,11 @@ def with_pod(pod: PodFacts) -> Context:
     return beside(related={**SERVED, POD_KEY: pod}, siblings=(MOUNTED,))
 
 
-def newest(version: str, hours: float, *, here: bool = False) -> Context:
+def newest(version: str, hours: float, *, here: bool = False, provider: str = "azure") -> Context:
     seen = Newest(version=version, changed_at=at(hours), cluster="prod-us", here=here)
     running = driver(enable_secret_rotation="true")
-    return beside(supporting=running, related={**SERVED, POD_KEY: RUNNING}, siblings=(MOUNTED,), newest={"db": seen})
+    related = {**SERVED, CLASS: ClassFacts(provider=provider), POD_KEY: RUNNING}
+    return beside(supporting=running, related=related, siblings=(MOUNTED,), newest={"db": seen})
 
 
 CLASS_FACTS = ClassFacts(provider="azure", secret_names=("db",))
@@ -174,6 +175,7 @@ PODS_AND_CLASSES = [
         {"csi-outdated-version": Health.STALE},
         newest("2", 1, here=True),
     ),
+    Case("Vault gave another pod its own", MOUNT, MOUNTED, at(2), {}, newest("2", 1, here=True, provider="vault")),
     Case("no mount, no Secret", PROVIDER_CLASS, CLASS_FACTS, at(1), {}, beside()),
     Case("Secret missing", PROVIDER_CLASS, CLASS_FACTS, at(1), MISSING, beside(siblings=(MOUNTED,))),
     Case("Secret missing, just mounted", PROVIDER_CLASS, CLASS_FACTS, at(minutes=1), {}, beside(siblings=(MOUNTED,))),

@@ -151,3 +151,15 @@ def test_rule(case: Case) -> None:
 def test_ids_are_matched_with_the_names_that_the_class_asks_for(mounted: str, declared: str) -> None:
     facts = mount("1", T0, mounted)
     assert said(verdict(KIND, facts, at(5), of_class(objects=(declared,), spec_written_at=at(1)))) == {}
+
+
+def test_where_rotation_is_off_all_outdated_mounts_of_a_cluster_are_one_cause() -> None:
+    mail = mount("1", T0, "mail")
+    both = (OLD, NEW, mail, mount("2", at(1), "mail"))
+
+    def signatures(rotation: str) -> set[str]:
+        seen = among(*both, supporting=driver(enable_secret_rotation=rotation))
+        return {verdict(KIND, facts, at(900), seen).signature for facts in (OLD, mail)}
+
+    assert len(signatures("false")) == 1
+    assert len(signatures("true")) == 2

@@ -37,6 +37,7 @@ from monitoring.models import (
     Transition,
 )
 from monitoring.rules.base import Finding
+from monitoring.rules.judgement import signed
 
 NOW = datetime(2025, 11, 24, 14, 7, 31, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -111,6 +112,8 @@ def cursor(of: Cluster, kind: str, now: datetime, *, read_at: datetime | None, o
 
 def finding(health: Health, rule: str = "es-not-ready", **fields: Any) -> Finding:
     words = {"summary": "Failing since 24 Nov 13:52 UTC; the value is of 24 Nov 12:55 UTC.", **fields}
+    if health >= Health.AT_RISK:
+        words.setdefault("signature", signed(rule, words.get("cause", "")))
     return Finding(rule=rule, severity=Severity.CRITICAL, health=health, **words)
 
 
@@ -142,11 +145,17 @@ def resource(
         since=now - since,
         findings=msgspec.to_builtins(findings),
         facts=facts or {},
-        **fields,
+        **{"signature": _signature(health, findings, facts or {}), **fields},
     )
     if counted:
         recount(of)
     return made
+
+
+def _signature(health: Health, findings: tuple[Finding, ...], facts: dict[str, Any]) -> str:
+    if health < Health.AT_RISK:
+        return ""
+    return signed(findings[0].signature if findings else "", facts.get("store", ""))
 
 
 def many(of: Cluster, number: int, health: Health = Health.HEALTHY, now: datetime = NOW, **fields: Any) -> None:

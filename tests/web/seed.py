@@ -111,6 +111,9 @@ def _secret(cluster: Cluster, full_name: str, now: datetime, kind: str) -> Resou
     return made
 
 
+VAULT = "0123456789abcdef"  # the store and all that reads it are one cause
+
+
 def _collections(cluster: Cluster, now: datetime, *, failed: bool) -> None:
     for place in range(8):
         at = now - (20 + 60 * place) * SECOND
@@ -125,6 +128,7 @@ def _collections(cluster: Cluster, now: datetime, *, failed: bool) -> None:
 def _set(rows: list[Resource], health: Health, now: datetime, since: timedelta, found: Finding) -> None:
     for row in rows:
         row.health, row.since, row.findings = health, now - since, msgspec.to_builtins((found,))
+        row.signature = found.signature
         row.save()
         make.transition(row, Health.HEALTHY, now - 30 * DAY)
         make.transition(row, health, now - since, before=Health.HEALTHY, findings=(found,))
@@ -158,6 +162,8 @@ def _failing(cluster: Cluster, now: datetime) -> None:
         cause=DENIED,
         hint="kubectl -n payments describe externalsecret db",
         since=now - 15 * MINUTE,
+        signature=VAULT,
+        cause_class="provider-forbidden",
     )
     rows = list(Resource.objects.filter(cluster=cluster, kind="ExternalSecret", namespace__in=APPS[:6]))
     for row in rows:
@@ -165,13 +171,21 @@ def _failing(cluster: Cluster, now: datetime) -> None:
         make.event(row, "UpdateFailed", f"error processing spec.data[0]: {DENIED}", now - 13 * MINUTE, count=4)
         make.event(row, "Updated", "secret updated", now - 3 * DAY, type="Normal")
     _set(rows, Health.FAILING, now, 15 * MINUTE, found)
-    broken = make.finding(Health.FAILING, "store-not-ready", summary="Not ready since 24 Nov 13:52 UTC.", cause=DENIED)
+    broken = make.finding(
+        Health.FAILING,
+        "store-not-ready",
+        summary="Not ready since 24 Nov 13:52 UTC.",
+        cause=DENIED,
+        signature=VAULT,
+        cause_class="provider-forbidden",
+    )
     _set(list(Resource.objects.filter(cluster=cluster, name="vault-prod")), Health.FAILING, now, 16 * MINUTE, broken)
     risk = make.finding(
         Health.AT_RISK,
         "es-store-not-ready",
         summary="Its store is not ready (ClusterSecretStore vault-prod): "
         "the refresh that is due on 24 Nov 14:46 UTC will fail.",
+        signature=VAULT,
     )
     _set(
         list(Resource.objects.filter(cluster=cluster, namespace="identity", name="db")), Health.AT_RISK, now, HOUR, risk

@@ -54,8 +54,13 @@ def test_a_resource_has_health_findings_and_the_controllers_facts(client: Client
                 "cause": "permission denied",
                 "hint": "",
                 "since": None,
+                "cause_class": "",
+                "signature": "",
+                "threshold": "",
             }
         ],
+        "lints": [],
+        "signature": "",
         "recheck_at": None,
         "ready": False,
         "reason": "SecretSyncedError",

@@ -55,7 +55,8 @@ def visitor(page: Page, live_server: LiveServer, now: datetime) -> Iterator[Page
 
 
 def test_from_the_overview_to_a_failing_secret_in_two_clicks(visitor: Page) -> None:
-    visitor.get_by_role("link", name="Refresh fails").click()
+    visitor.get_by_role("link", name="vault-prod Not ready").click()
+    expect(visitor.get_by_role("link", name="Permission denied", exact=True)).to_be_visible()
     visitor.get_by_role("link", name="payments/db", exact=True).click()
     expect(visitor.get_by_role("heading", level=1)).to_contain_text("Failing.")
     expect(visitor.get_by_text("permission denied").first).to_be_visible()
@@ -172,7 +173,7 @@ def test_everything_is_there_without_javascript(
     page.get_by_label("Name").fill("ana")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("link", name="Refresh fails").click()
+    page.get_by_role("link", name="vault-prod Not ready").click()
     page.get_by_role("link", name="payments/db", exact=True).click()
     page.get_by_text("As a table").click()
     expect(page.get_by_role("region", name="Timeline as a table").locator("tbody tr")).to_have_count(2)

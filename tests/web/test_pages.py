@@ -80,8 +80,8 @@ def test_the_overview_says_how_wide_and_since_when(viewer: Client, now: datetime
     assert "4 of 6 clusters reporting" in words
     assert "prod-ap unreachable since" in words
     assert "edge-7 waiting for its first collection" in words
-    assert "1 of 6 clusters cannot be seen. Seven problems need someone. One of them no controller reports." in words
-    assert "42 ExternalSecrets in prod-us" in words
+    assert "1 of 6 clusters cannot be seen. Five problems need someone. One of them no controller reports." in words
+    assert "44 resources in prod-us" in words
     assert "permission denied" in words
 
 
@@ -94,10 +94,10 @@ def test_a_quiet_fleet_is_called_quiet_only_as_far_as_it_is_seen(viewer: Client,
 
 def test_a_failing_resource_is_two_links_from_the_overview(viewer: Client, now: datetime) -> None:
     seed.fleet(now)
-    first = re.search(r'class="what" href="([^"]+health=failing[^"]*)"', viewer.get("/").content.decode())
+    first = re.search(r'class="what" href="(/causes/[0-9a-f]{16}/)"', viewer.get("/").content.decode())
     assert first is not None
     rows = viewer.get(unescape(first[1])).content.decode()
-    assert rows.count('<td class="object">') == 42
+    assert rows.count('<td class="object">') == 44
     second = re.search(r'<td class="object"><a href="([^"]+)"', rows)
     assert second is not None
     assert "Failing." in text_of(viewer, second[1])

@@ -2,14 +2,25 @@
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from django.db import connection
+from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
+from django.utils.http import urlencode
 
 from monitoring import queries
-from monitoring.filters import CollectionFilters, ResourceFilters, TransitionFilters, WrongParameter
+from monitoring.filters import (
+    CauseFilters,
+    CollectionFilters,
+    ResourceFilters,
+    TransitionFilters,
+    WrongParameter,
+    parse_resources,
+)
 from monitoring.health import Health
 from monitoring.models import Resource
+from monitoring.rules.base import Finding
 from tests.web import factories as make
 from tests.web.factories import DAY, HOUR, MINUTE, NOW, SECOND
 
@@ -54,42 +65,70 @@ def test_every_line_of_what_needs_someone_lists_exactly_what_it_counts() -> None
         facts = {"store": f"ClusterSecretStore {store}"}
         make.many(cluster, 2, Health.FAILING, findings=(make.finding(Health.FAILING, cause="denied"),), facts=facts)
     lines, more = queries.needs_someone(NOW, seen=queries.coverage(NOW))
-    about_resources = [line for line in lines if not line.about_cluster]
     assert not more
-    assert [(line.count, line.store) for line in about_resources if line.cause == "denied"] == [
-        (4, "vault"),
-        (2, "aws"),
-    ]
-    for line in about_resources:
-        filters = ResourceFilters(healths=frozenset({line.health}), problem=line.query["problem"])
-        assert queries.count_resources(filters, NOW) == queries.Count(line.count)
+    assert [line.count for line in lines if line.cause == "denied"] == [4, 2]
+    for line in lines:
+        if line.count:
+            filters = parse_resources(QueryDict(urlencode(line.query)))
+            assert queries.count_resources(filters, NOW) == queries.Count(line.count)
 
 
-@pytest.mark.parametrize(
-    ("causes", "shared"),
-    [
-        (
-            [
-                'error processing spec.data[0] (key: prod/db), err: SecretStore "aws" is not ready',
-                'error processing spec.dataFrom[3] (key: prod/api), err: SecretStore "aws" is not ready',
-            ],
-            'SecretStore "aws" is not ready',
-        ),
-        (
-            ["no key could decrypt secret (password)", "no key could decrypt secret (a, b)"],
-            "no key could decrypt secret",
-        ),
-        (["permission denied (403)"] * 2, "permission denied (403)"),
-    ],
-)
-def test_what_belongs_to_one_resource_does_not_split_a_cause(causes: list[str], shared: str) -> None:
+def test_a_cause_is_one_line_over_all_clusters_and_a_store_leads_it() -> None:
+    now = NOW
+    for name in ("prod-eu", "prod-us"):
+        cluster = make.cluster(name)
+        store = (store_finding(),)
+        make.resource(cluster, "a/vault", Health.FAILING, kind="SecretStore", findings=store, signature="ab" * 8)
+        for number in range(3):
+            findings = (make.finding(Health.FAILING, cause=f"key {number}"),)
+            make.resource(cluster, f"a/b{number}", Health.FAILING, findings=findings, signature="ab" * 8)
+    (line,), _ = queries.needs_someone(now, seen=queries.coverage(now))
+    assert (line.count, line.names, line.rule, line.cause) == (8, ("prod-eu", "prod-us"), "store-not-ready", "refused")
+    assert queries.cause_by_cluster(line.signature, now) == [("prod-eu", 4), ("prod-us", 4)]
+    assert queries.cause("cd" * 8, now) is None
+
+
+def store_finding() -> Finding:
+    return make.finding(Health.FAILING, "store-not-ready", cause="refused", cause_class="provider-unreachable")
+
+
+def test_what_stops_a_cluster_leads_its_resources_and_stands_first() -> None:
+    poison = make.finding(Health.FAILING, "cluster-poison-object", cause_class="poison", summary="One object stops it.")
+    cluster = make.cluster(findings=(poison,))
+    late = make.finding(Health.STALE, "es-silent-stale", signature=poison.signature)
+    for number in range(3):
+        make.resource(cluster, f"a/b{number}", Health.STALE, findings=(late,), signature=poison.signature)
+    for number in range(9):
+        findings = (make.finding(Health.FAILING, cause="denied"),)
+        make.resource(cluster, f"c/d{number}", Health.FAILING, findings=findings, signature="ab" * 8)
+    first, second = queries.needs_someone(NOW, seen=queries.coverage(NOW))[0]
+    assert (first.headline, first.count, first.health) == ("One object stops it.", 3, Health.FAILING)
+    assert second.count == 9
+
+
+def test_the_number_of_statements_does_not_depend_on_the_number_of_causes() -> None:
     cluster = make.cluster()
-    for number, cause in enumerate(causes):
-        findings = (make.finding(Health.FAILING, cause=cause),)
+    with CaptureQueriesContext(connection) as none:
+        queries.causes(CauseFilters(), NOW)
+    for number in range(30):
+        findings = (make.finding(Health.FAILING, cause=str(number)),)
         make.resource(cluster, f"a/b{number}", Health.FAILING, findings=findings)
-    (line,), _ = queries.needs_someone(NOW, seen=queries.coverage(NOW))
-    assert (line.cause, line.count) == (shared, 2)
-    assert queries.count_resources(ResourceFilters(problem=line.query["problem"]), NOW) == queries.Count(2)
+    with CaptureQueriesContext(connection) as many:
+        first = queries.causes(CauseFilters(), NOW, limit=20)
+    rest = queries.causes(CauseFilters(), NOW, first.next, limit=20)
+    assert len(many) <= len(none) + 1
+    assert len({line.signature for line in (*first.rows, *rest.rows)}) == 30
+    assert rest.next == ""
+
+
+def test_lints_are_counted_by_rule_and_never_as_health() -> None:
+    lint = make.finding(Health.HEALTHY, "lint-find-all", hint="Select.")
+    for name in ("prod-eu", "prod-us"):
+        make.resource(make.cluster(name), "a/b", lints=msgspec.to_builtins((lint,)))
+    (found,) = queries.lints()
+    assert (found.rule, found.count, found.names, found.hint) == ("lint-find-all", 2, ("prod-eu", "prod-us"), "Select.")
+    assert queries.needs_someone(NOW, seen=queries.coverage(NOW)) == ((), False)
+    assert queries.count_resources(ResourceFilters(lints=("lint-find-all",)), NOW) == queries.Count(2)
 
 
 def test_a_silent_cluster_is_one_line_and_none_of_its_resources() -> None:
@@ -303,4 +342,4 @@ def test_the_number_of_statements_does_not_grow(read: Callable[[], object]) -> N
         make.transition(made, Health.STALE, NOW)
     with CaptureQueriesContext(connection) as many:
         read()
-    assert 0 < len(many) == len(few) <= 7
+    assert 0 < len(many) == len(few) <= 8

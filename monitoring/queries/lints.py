@@ -1,0 +1,58 @@
+"""Advice about specs, counted by rule. Never mixed into health."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection
+
+from monitoring.models import ClusterState
+from monitoring.rules.registry import RULES
+
+COUNTS = """
+SELECT l.value->>'rule', max(l.value->>'hint'), count(*), array_agg(DISTINCT c.name ORDER BY c.name)
+FROM monitoring_resource r JOIN clusters_cluster c ON c.id = r.cluster_id
+CROSS JOIN LATERAL jsonb_array_elements(r.lints) l
+WHERE r.lints <> '[]' AND c.enabled GROUP BY 1
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lint:
+    """One rule's advice: how many resources it concerns in which clusters, and the clusters that it is about."""
+
+    rule: str
+    hint: str
+    count: int = 0
+    names: tuple[str, ...] = ()
+    about: tuple[str, ...] = field(default=())
+
+    @property
+    def title(self) -> str:
+        return RULES[self.rule].title if self.rule in RULES else self.rule
+
+
+def lints() -> tuple[Lint, ...]:
+    """All advice, most resources first. Two SQL statements."""
+    about: dict[str, list[str]] = defaultdict(list)
+    hints: dict[str, str] = {}
+    states = ClusterState.objects.exclude(lints=[]).filter(cluster__enabled=True).select_related("cluster")
+    for state in states.order_by("cluster__name"):
+        for lint in state.lints:
+            about[lint["rule"]].append(state.cluster.name)
+            hints[lint["rule"]] = lint.get("hint", "")
+    found = [
+        Lint(rule=rule, hint=hint or "", count=count, names=tuple(names), about=tuple(about.pop(rule, ())))
+        for rule, hint, count, names in _counts()
+    ]
+    found += [
+        Lint(rule=rule, hint=hints[rule], names=tuple(names), about=tuple(names)) for rule, names in about.items()
+    ]
+    return tuple(sorted(found, key=lambda lint: (-lint.count, -len(lint.names), lint.rule)))
+
+
+def _counts() -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(COUNTS)
+        rows: list[Any] = cursor.fetchall()
+    return rows

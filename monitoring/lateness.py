@@ -24,7 +24,8 @@ def learnt(before: timedelta, changed: Iterable[tuple[Observation, Known]], offs
     `changed` pairs what changed with its row before, `offset` is the cluster's clock minus ours.
 
     Only refreshes count that came after a moment which we knew, of what was neither stale nor failing: after an outage
-    everything is late, which says nothing about the queue. Fewer than 5 of them teach nothing.
+    everything is late, which says nothing about the queue. Fewer than 5 of them teach nothing, nor does what is later
+    than by half its interval: whoever looks away for an hour sees one refresh of many.
     """
     lates = (_late(observation, row, offset) for observation, row in changed)
     samples = [late.total_seconds() for late in lates if late is not None]
@@ -43,4 +44,5 @@ def _late(observation: Observation, row: Known, offset: timedelta) -> timedelta 
         return None
     moved = facts.refreshed_at - datetime.fromisoformat(str(known))
     late = facts.refreshed_at - offset - row.due_at
-    return late if moved > timedelta(0) and late >= timedelta(0) else None
+    # Later than by half an interval it may be the second refresh since we looked, or the tenth.
+    return late if timedelta(0) <= late < (moved - late) / 2 else None

@@ -247,7 +247,8 @@ def _diagnosis(cause: str, observation: Observation, facts: RefreshedFacts, cont
     command = f"kubectl -n {key.namespace} describe {key.kind.lower()} {key.name}"
     found = causes.diagnose(cause, command, own=key, source=sources[0] if sources else ())
     broken, absent = broken_stores(facts, context), absent_stores(facts, context)
-    if broken and (found.cause_class == "store-not-ready" or _is_of_store(found)):
+    # Without an Event (client-go drops them in a burst) a failure while the store is broken has the store's cause too.
+    if broken and (found.cause_class in ("", "store-not-ready") or _is_of_store(found)):
         store, related = broken[0]
         _, of_store = diagnosis_of(context.cluster, store, related, context.store_events.get(store, ()))
         return found._replace(signature=of_store.signature)

@@ -58,10 +58,12 @@ def test_what_teaches_nothing() -> None:
     assert learnt(NONE, [refreshed(late, ready=False)] * 9, NONE) == NONE
     assert learnt(NONE, [refreshed(-MINUTE)] * 9, NONE) == NONE  # refreshed early: the spec changed
     assert learnt(NONE, [refreshed(-HOUR)] * 9, NONE) == NONE  # not refreshed at all
+    assert learnt(NONE, [refreshed(HOUR)] * 9, NONE) == NONE  # we looked away: it is the second refresh since
 
 
 def test_the_clock_of_the_cluster_is_no_lateness() -> None:
-    assert learnt(NONE, [refreshed(HOUR)] * 9, HOUR) == NONE
+    assert learnt(NONE, [refreshed(9 * MINUTE)] * 9, 9 * MINUTE) == NONE
+    assert learnt(NONE, [refreshed(9 * MINUTE)] * 9, NONE) > NONE
 
 
 @given(st.lists(st.timedeltas(min_value=-HOUR, max_value=24 * HOUR)), st.timedeltas(min_value=NONE, max_value=MOST))

@@ -14,9 +14,9 @@ from benchmarks.table import Row, print_table
 def main() -> int:
     with environment.database():
         # Django is set up from here on.
-        from benchmarks import collection
+        from benchmarks import collection, judging
 
-        parts: tuple[Callable[[], list[Row]], ...] = (collection.run,)
+        parts: tuple[Callable[[], list[Row]], ...] = (collection.run, judging.run)
         rows = [row for part in parts for row in part()]
     print_table(rows)
     missed = [row for row in rows if row.missed]

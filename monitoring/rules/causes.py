@@ -42,10 +42,13 @@ _BEHIND_STORE: Final = frozenset(
     }
 )
 # Hostile text: only literals and classes of bounded length, so that no pattern backtracks far.
-_VARYING: Final = re.compile(r"\(key: [^)]{0,253}\)|\"[^\"]{0,253}\"|'[^']{0,253}'|(?:/[\w.%-]{1,100})+|\d+")
+_VARYING: Final = re.compile(
+    r"\([^()]{0,999}(?:\)|$)|\"[^\"]{0,253}\"|'[^']{0,253}'|(?:/[\w.%-]{1,100})+|(?<![\w-])[\w-]{0,64}\d[\w-]{0,64}"
+)
 
 
 # No pattern may backtrack far: causes are hostile. Only alternatives of literals, and classes of bounded length.
+# A number right after a colon is a port, no status.
 CLASSES: Final = (
     _class(
         "store-denies-namespace",
@@ -93,25 +96,26 @@ CLASSES: Final = (
     _class(
         "provider-throttled",
         "Provider throttles",
-        r"\b429\b|too many requests|throttl|rate limit|rate exceeded|limitexceeded",
+        r"(?<!:)\b429\b|too many requests|throttl|rate limit|rate exceeded|limitexceeded",
         "The provider throttles: read less often, or raise the quota.",
     ),
     _class(
         "bad-credentials",
         "Credentials are refused",
-        r"\b401\b|unauthori[sz]ed|expiredtoken|invalidclienttokenid|invalid token|unable to log in|invalid_client",
+        r"(?<!:)\b401\b|unauthori[sz]ed"
+        r"|expiredtoken|invalidclienttokenid|invalid token|unable to log in|invalid_client",
         "The store's credentials are refused: renew them.",
     ),
     _class(
         "provider-forbidden",
         "Permission denied",
-        r"\b403\b|forbidden|accessdenied|access denied|permission ?denied|not authorized",
+        r"(?<!:)\b403\b|forbidden|accessdenied|access denied|permission ?denied|not authorized",
         "The store's identity may not do this: grant it at the provider.",
     ),
     _class(
         "provider-not-found",
         "Not found at the provider",
-        r"secret does not exist|\b404\b|not ?found|nosuchkey|does not have a value",
+        r"secret does not exist|(?<!:)\b404\b|not ?found|nosuchkey|does not have a value",
         "The provider does not have what is asked for: compare key and property with it.",
     ),
     _class(
@@ -135,7 +139,7 @@ CLASSES: Final = (
     _class(
         "provider-unavailable",
         "Provider fails",
-        r"\b50[0-9]\b|internal server error|bad gateway|service unavailable|is sealed",
+        r"(?<!:)\b50[0-9]\b|internal server error|bad gateway|service unavailable|is sealed",
         "The provider fails itself: look at its own status.",
     ),
 )
@@ -180,7 +184,11 @@ def diagnose(cause: str, command: str, *, own: Sequence[object], source: Sequenc
 
 
 def normalised(cause: str) -> str:
-    """`cause` without what differs between the objects that share it: keys, names in quotes, numbers, paths."""
+    """`cause` without what differs between objects that share it, or from one try to the next.
+
+    Those are lists in parentheses (in Go's random order, maybe clipped), names in quotes, paths, and words with a
+    digit: numbers, ports, durations, ids of requests.
+    """
     return _VARYING.sub("#", cause.casefold())
 
 

@@ -19,7 +19,7 @@ from monitoring.health import Health
 from monitoring.rules import causes
 from monitoring.rules.base import Context
 from monitoring.rules.durations import after, go_duration, moment_words, span_words
-from monitoring.rules.judgement import Judgement, listed, newest_at
+from monitoring.rules.judgement import Judgement, listed, newest_at, signed
 from monitoring.rules.lints import lint_refreshed
 from monitoring.rules.refreshing import cause_of, deletion
 from monitoring.rules.staleness import grace_of, judge_staleness, judge_versions
@@ -116,7 +116,9 @@ def _without_condition(judgement: Judgement, observation: Observation, facts: Re
         hint=f"See whether the controller runs ({look_at_controller(context.cluster, EXTERNAL_SECRETS)}), and whether "
         f"the stores belong to its controller class.",
         since=created,
-        signature="" if foreign else causes.not_acting(context.cluster, EXTERNAL_SECRETS),
+        signature=_class_signature(foreign, context)
+        if foreign
+        else causes.not_acting(context.cluster, EXTERNAL_SECRETS),
         threshold=f"A first status may take {span_words(wait)}.",
     )
     if foreign:
@@ -133,6 +135,11 @@ def _foreign_classes(facts: RefreshedFacts, context: Context) -> list[str]:
     ]
 
 
+def _class_signature(foreign: list[str], context: Context) -> str:
+    """Of all that waits for the same stores' controller."""
+    return signed("controller class", context.cluster.name, *sorted(foreign))
+
+
 def _controller_class(judgement: Judgement, foreign: list[str], context: Context) -> None:
     judgement.find(
         "es-controller-class",
@@ -140,6 +147,7 @@ def _controller_class(judgement: Judgement, foreign: list[str], context: Context
         f"A store belongs to a controller class that is not served here: {listed(foreign)}; served is "
         f'"{served_class(context.cluster)}".',
         hint="Correct spec.controller of the store, or start a controller with that --controller-class.",
+        signature=_class_signature(foreign, context),
     )
 
 
@@ -212,6 +220,7 @@ def _partly_missing(judgement: Judgement, facts: RefreshedFacts, events: tuple[E
             "The provider does not have everything that is asked for, although Ready=True.",
             cause=next(event.message for event in events if event.reason == "MissingProviderSecret"),
             hint="Restore the key at the provider, or remove it from the spec.",
+            cause_class="provider-not-found",
         )
 
 

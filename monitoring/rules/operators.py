@@ -6,10 +6,10 @@ cluster explains them, and all of them bear its signature (`causes.not_acting`).
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from clusters.observations import Outcome, WorkloadFacts
+from clusters.observations import Outcome
 from monitoring.health import Health
 from monitoring.rules import causes
 from monitoring.rules.base import ClusterContext, KindState
@@ -81,10 +81,11 @@ def _poison(judgement: Judgement, context: ClusterContext) -> None:
 def _running(judgement: Judgement, context: ClusterContext, role: str) -> None:
     wanted = [facts for facts in controllers(context, role) if facts.desired > 0]
     short = [facts for facts in wanted if facts.ready < facts.desired]
-    if not short or not any(_is_long(judgement, context, facts) for facts in short):
+    since = min((facts.short_since for facts in short if facts.short_since), default=None)
+    known = since if all(facts.short_since for facts in short) else None
+    if not short or not _is_long(judgement, context, known):
         return
     down = all(facts.ready == 0 for facts in wanted)
-    since = min((facts.short_since for facts in short if facts.short_since), default=None)
     ready, desired = sum(facts.ready for facts in wanted), sum(facts.desired for facts in wanted)
     judgement.find(
         "cluster-controller-down" if down else "cluster-controller-unready",
@@ -99,9 +100,8 @@ def _running(judgement: Judgement, context: ClusterContext, role: str) -> None:
     )
 
 
-def _is_long(judgement: Judgement, context: ClusterContext, facts: WorkloadFacts) -> bool:
-    """A rollout that replaces the only pod takes seconds and is no outage."""
-    since = facts.short_since
+def _is_long(judgement: Judgement, context: ClusterContext, since: datetime | None) -> bool:
+    """A rollout that replaces the only pod takes seconds and is no outage. None: nobody knows since when."""
     return since is None or judgement.passed(after(since, context.thresholds.controller_down))
 
 

@@ -49,13 +49,18 @@ def _failed_namespaces(judgement: Judgement, observation: Observation, facts: Pa
     names = [item.namespace for item in failed]
     where = f"Not written in {len(names)} of {len(names) + facts.provisioned} namespaces: {listed(names)}."
     reason = next((item.reason for item in failed if item.reason), "")
+    cause = reason or newest_warning(context.events, None, UPKEEP) or facts.message
+    command = f"kubectl describe {observation.key.kind.lower()} {observation.key.name}"
+    found = causes.diagnose(cause, command, own=observation.key)
     judgement.find(
         "es-namespaces-failed",
         Health.FAILING,
         where if names else "The controller could not write its objects.",
-        cause=reason or newest_warning(context.events, None, UPKEEP) or facts.message,
-        hint=f"kubectl describe {observation.key.kind.lower()} {observation.key.name}",
+        cause=cause,
+        hint=found.hint,
         since=facts.condition_since,
+        cause_class=found.cause_class,
+        signature=found.signature,
     )
 
 

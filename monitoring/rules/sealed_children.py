@@ -67,7 +67,9 @@ def _foreign(judgement: Judgement, facts: SealedSecretFacts, secret: SecretFacts
 
 
 def _edited(judgement: Judgement, facts: SealedSecretFacts, secret: SecretFacts) -> None:
-    ours = {item.name for item in facts.sealed} | set(facts.template_items)
+    # Who applies the controller's own value owns the key beside it; who writes another one takes it over.
+    kept = {key for writer in secret.writers if writer.manager == CONTROLLER for key in writer.keys}
+    ours = ({item.name for item in facts.sealed} | set(facts.template_items)) - kept
     edits = [writer for writer in secret.writers if _is_edit(writer, ours, facts)]
     if not edits:
         return

@@ -11,7 +11,7 @@ from monitoring.health import Health
 from monitoring.rules.base import Context, SeenSealed
 from monitoring.rules.durations import moment_words
 from monitoring.rules.judgement import Judgement, listed
-from monitoring.rules.sealing_keys import compromised_eras, newest_key, served
+from monitoring.rules.sealing_keys import compromised_eras, newest_key, served, unopened
 
 
 def judge_origin(judgement: Judgement, observation: Observation, facts: SealedSecretFacts, context: Context) -> None:
@@ -39,8 +39,8 @@ def _before_newest(
         judgement.find(
             "ss-sealed-before-newest-key",
             Health.HEALTHY,
-            f"It is unknown whether it was sealed before the newest key ({moment_words(newest)}): it is younger, "
-            f"but an old ciphertext that is applied again is so too.",
+            f"It is unknown whether it was sealed before the newest key ({moment_words(newest)}): nothing proves that "
+            f"its ciphertext is older, but an old one that is applied again looks young.",
             hint="Seal it again (kubeseal --re-encrypt) to be sure.",
         )
 
@@ -75,8 +75,8 @@ def _compromised(judgement: Judgement, observation: Observation, facts: SealedSe
         judgement.find(
             "ss-key-compromised",
             Health.AT_RISK,
-            f"{listed(named)} was sealed while a key was the newest that is not labelled active any more: it cannot be "
-            f"opened after the controller's next restart.",
+            f"{listed(named)} was written while a key was the newest that is not labelled active any more: unless an "
+            f"older key sealed it, it cannot be opened after the controller's next restart.",
             hint="Seal it again with the newest certificate, and rotate the value.",
         )
 
@@ -96,6 +96,8 @@ def judge_misplaced(judgement: Judgement, observation: Observation, facts: Seale
         hint=f"Seal it again for this {differs}, or with a wider scope if it shall open in both places.",
         since=facts.condition_since,
         cause_class="undecryptable",
+        # What a cluster that was rebuilt cannot open is one cause, also while the old cluster still opens it.
+        signature="" if other.here else unopened(context.cluster),
     )
 
 

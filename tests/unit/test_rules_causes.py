@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.rules.causes import CLASSES, classify, hint
+from monitoring.rules.causes import CLASSES, classify, diagnose, hint
 
 WORDS = [
     ("store-denies-namespace", 'using cluster store "x" is not allowed from namespace "y": denied by spec.condition'),
@@ -50,3 +50,44 @@ def test_words_that_tell_nothing_leave_the_command() -> None:
 @given(st.text())
 def test_any_text_is_taken(cause: str) -> None:
     assert isinstance(hint(cause, ""), str)
+
+
+NAME = st.from_regex(r"[a-z]{1,20}", fullmatch=True)
+NUMBER = st.integers(0, 10**9)
+REQUEST = st.uuids().map(str) | st.from_regex(r"[0-9A-F]{12}", fullmatch=True).filter(lambda id: not id.isalpha())
+
+
+@given(
+    key=NAME,
+    item=st.integers(0, 99),
+    port=NUMBER,
+    request=REQUEST,
+    seconds=NUMBER,
+    keys=st.lists(NAME, min_size=1, max_size=40),
+)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "error processing spec.data[{item}] (key: {key}), err: Secret does not exist",
+        'could not apply template: template: {port}:1: function "{key}" not defined ({key})',
+        "no key could decrypt secret ({keys})",
+        "secret is owned by another ExternalSecret, request id: {request}",
+        "GET https://vault.example.com:{port}/v1/{key}: giving up after {item} attempt(s), {seconds}s",
+    ],
+)
+def test_what_varies_never_changes_the_signature(
+    text: str, key: str, item: int, port: int, request: str, seconds: int, keys: list[str]
+) -> None:
+    plain = text.format(key="a", item=0, port=1, request="1f0c6f8e", seconds=1, keys="a, b")
+    varied = text.format(key=key, item=item, port=port, request=request, seconds=seconds, keys=", ".join(keys))
+    assert diagnose(varied, "", own=("x",)).signature == diagnose(plain, "", own=("x",)).signature
+
+
+@pytest.mark.parametrize("port", [401, 403, 404, 429, 500])
+def test_a_port_is_no_status(port: int) -> None:
+    assert classify(f"Get https://vault.example.com:{port}: it broke") is None
+
+
+def test_other_words_are_another_cause() -> None:
+    lacks, property_lacks = "Secret does not exist", "property does not exist, not found"
+    assert diagnose(lacks, "", own=("x",)).signature != diagnose(property_lacks, "", own=("x",)).signature

@@ -58,6 +58,9 @@ def opened(cluster: str, namespace: str, name: str, *, here: bool = False, synce
 
 
 UNOPENED = with_(FAILS, sealed=(ITEM,))
+CO_OWNED = beside(
+    with_(OWNED, writers=tuple(DataWriter(manager=name, at=at(1), keys=("a",)) for name in ("controller", "argocd")))
+)
 FOR_OTHER = {"ss-not-synced": Health.FAILING, "ss-sealed-for-other": Health.FAILING}
 TWO = tuple(SeenCertificate(sha256=digest) for digest in "ab")
 
@@ -79,6 +82,7 @@ SEALED_PLACES = [
     Case("edited", KIND, OF_SHOP, at(2), {"ss-child-edited": Health.AT_RISK}, edited("kubectl-edit", at(1), "a")),
     Case("written by its controller", KIND, OF_SHOP, at(2), {}, edited("controller", at(1), "a")),
     Case("another key of it", KIND, OF_SHOP, at(2), {}, edited("reloader", at(1), "z")),
+    Case("its own value applied again", KIND, OF_SHOP, at(2), {}, CO_OWNED),
     Case("before it was unsealed", KIND, OF_SHOP, at(2), {}, edited("velero", at(-1), "a")),
     Case(
         "status off, Secret there",
@@ -170,3 +174,10 @@ def test_all_that_no_key_of_a_cluster_opens_is_one_cause() -> None:
     assert (
         verdict(KIND, one, at(1), beside(OWNED)).signature == verdict(KIND, other, at(1), beside(OWNED)).signature != ""
     )
+
+
+def test_what_another_cluster_still_opens_is_of_the_same_cause() -> None:
+    """A rebuilt cluster beside its old one is one line; what was sealed for another name is a line of its own."""
+    without = verdict(KIND, UNOPENED, at(1), beside(OWNED)).signature
+    assert verdict(KIND, UNOPENED, at(1), opened("prod-us", "shop", "db")).signature == without
+    assert verdict(KIND, UNOPENED, at(1), opened("here", "shop", "web", here=True)).signature != without

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from clusters.observations import ResourceKey, SecretFacts, StoreFacts
+from clusters.observations import FailedNamespace, ParentFacts, RefreshedFacts, ResourceKey, SecretFacts, StoreFacts
 from monitoring.health import Health
-from monitoring.rules.base import Context
+from monitoring.rules import causes
+from monitoring.rules.base import Context, Finding
 from tests.unit.rule_subjects import FAILED, STORE, SYNCED, T0, Case, at, context, event, finding, said, verdict, with_
 
 TARGET = ResourceKey("Secret", "shop", "db")
@@ -103,3 +104,47 @@ def test_what_the_provider_lacks_is_the_cause_of_that_object_alone() -> None:
     one = verdict("ExternalSecret", FAILED, at(1, minutes=30), beside(None, events=(lacks,)))
     other = verdict("PushSecret", FAILED, at(1, minutes=30), beside(None, events=(lacks,)))
     assert one.signature != other.signature
+
+
+def test_all_that_reads_an_absent_store_is_one_cause() -> None:
+    gone = event("UpdateFailed", at(1), 'could not get SecretStore "vault", SecretStore "vault" not found')
+    without = context(readable=READABLE, events=(gone,))
+    failing = verdict("ExternalSecret", FAILED, at(1, minutes=30), without)
+    at_risk = verdict("ExternalSecret", SYNCED, at(minutes=30), without)
+    assert finding(failing, "es-not-ready").signature == finding(at_risk, "es-store-absent").signature
+
+
+def test_what_a_controller_leaves_undone_is_one_cause() -> None:
+    undone = (
+        verdict("ExternalSecret", SYNCED, at(24), beside(None)),
+        verdict("ExternalSecret", RefreshedFacts(generation=1), at(24), beside(None)),
+        verdict("SecretStore", StoreFacts(generation=1), at(24), beside(None)),
+    )
+    assert {found.signature for found in undone} == {causes.not_acting(beside(None).cluster, "external-secrets")}
+
+
+def test_what_waits_for_the_controller_of_one_store_is_one_cause() -> None:
+    foreign = beside(None, with_(VALID, controller="other"))
+    waiting = [
+        verdict(kind, RefreshedFacts(generation=1, stores=(STORE,)), at(24), foreign)
+        for kind in ("ExternalSecret", "PushSecret")
+    ]
+    assert len({found.signature for verdict in waiting for found in verdict.findings}) == 1
+
+
+def test_a_key_that_is_missing_is_classified() -> None:
+    missing = beside(None, events=(event("MissingProviderSecret", at(1)),))
+    found = finding(verdict("ExternalSecret", SYNCED, at(minutes=30), missing), "es-partly-missing")
+    assert found.cause_class == "provider-not-found"
+
+
+def test_namespaces_that_fail_for_one_reason_are_one_cause() -> None:
+    def failing(namespace: str, target: str) -> Finding:
+        failed = FailedNamespace(namespace=namespace, reason=f'external secret "{target}" already exists in namespace')
+        facts = ParentFacts(ready=False, failed_namespaces=(failed,))
+        return finding(verdict("ClusterExternalSecret", facts, at(1)), "es-namespaces-failed")
+
+    assert failing("a", "db").cause_class == "target-conflict"
+    assert failing("a", "db").signature == failing("b", "api").signature
+    told = causes.diagnose(failing("a", "db").cause, "", own=ResourceKey("ClusterExternalSecret", "", "db"))
+    assert failing("a", "db").signature == told.signature

@@ -1,5 +1,7 @@
 """One line per cause: what leads it, what it counts, and in which order."""
 
+from typing import Any
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -19,7 +21,7 @@ EVERYTHING = CauseFilters()
 def unwell(cluster: Cluster, signature: str, number: int = 1, health: Health = Health.FAILING, kind: str = "") -> None:
     """Resources that share a cause."""
     found = make.finding(health, signature=signature, cause="denied", cause_class="provider-forbidden")
-    kinds = {"kind": kind} if kind else {}
+    kinds: dict[str, Any] = {"kind": kind} if kind else {}
     make.many(cluster, number, health, findings=(found,), signature=signature, **kinds)
 
 

@@ -1,7 +1,6 @@
 """The recorded cases as data: what is expected, of what, when. See tests/testdata/README.md for the files.
 
-Nothing is skipped in silence: an expectation that is not met yet stands in LATER_CASES with its reason and with the
-health that is said meanwhile.
+Every expectation is judged; none is skipped.
 """
 
 import re
@@ -9,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -18,19 +17,6 @@ from monitoring.health import Health
 
 CASES = Path(__file__).parent / "testdata"
 FAMILIES = ("external_secrets", "sealed_secrets", "secrets_store_csi")
-
-
-class Later(NamedTuple):
-    """Why an expectation is not met yet, and the health that is said meanwhile (None: the subject is no resource)."""
-
-    reason: str
-    meanwhile: Health | None
-
-
-_SECRETS, _PODS = "needs the metadata of target Secrets", "needs pods"
-# By case, and name or kind of the subject. "Without it: unknown or silence, never healthy": silence is a verdict
-# without this finding.
-LATER_CASES: dict[tuple[str, str], Later] = {}
 
 
 @dataclass(frozen=True)
@@ -109,14 +95,4 @@ def healths(wanted: dict[str, Any]) -> set[Health]:
     return {Health.from_code(word.replace(" ", "_")) for word in [wanted["health"], *wanted.get("accept", ())]}
 
 
-def later(expectation: Expectation) -> Later | None:
-    for case in (expectation.capture, expectation.case):
-        for part in (expectation.subject.name, expectation.subject.kind):
-            if found := LATER_CASES.get((case, part)):
-                return found
-    return None
-
-
-ALL = list(expectations())
-LATER = [(expectation, found) for expectation in ALL if (found := later(expectation))]
-JUDGED = [expectation for expectation in ALL if not later(expectation)]
+JUDGED = list(expectations())

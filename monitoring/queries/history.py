@@ -21,6 +21,7 @@ from monitoring.queries.resources import JudgedResource, cluster_ids, judged
 from monitoring.rules.base import Finding
 from monitoring.timelines import Run, Stretch, runs, stretches
 
+TARGET_KINDS = ("Secret", "Password")  # of these there may be thousands, and none is an operator
 MOST_SHOWN = 50
 READINGS: dict[str, str] = {Outcome.FORBIDDEN: "may not be read", Outcome.NOT_INSTALLED: "not installed"}
 
@@ -283,6 +284,7 @@ class ClusterDetail:
     kinds: tuple[KindRow, ...]
     collections: tuple[Collection, ...]
     findings: tuple[Finding, ...]
+    lints: tuple[Finding, ...]
     supporting: tuple[JudgedResource, ...]
 
 
@@ -292,13 +294,14 @@ def cluster_detail(name: str, now: datetime) -> ClusterDetail | None:
     if cluster is None:
         return None
     state = getattr(cluster, "state", None)
-    supporting = Resource.objects.filter(cluster=cluster).exclude(kind__in=JUDGED_KINDS)
+    supporting = Resource.objects.filter(cluster=cluster).exclude(kind__in=(*JUDGED_KINDS, *TARGET_KINDS))
     return ClusterDetail(
         cluster=cluster,
         silent=None if reports(cluster, now) else silence(cluster),
         kinds=_kind_rows(cluster, now),
         collections=tuple(Collection.objects.filter(cluster=cluster).order_by("-started_at", "-id")[:20]),
         findings=msgspec.convert(state.findings, tuple[Finding, ...]) if state else (),
+        lints=msgspec.convert(state.lints, tuple[Finding, ...]) if state else (),
         supporting=judged(supporting.order_by("kind", "namespace", "name")[:MOST_SHOWN], now),
     )
 

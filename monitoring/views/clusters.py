@@ -3,14 +3,18 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 
+from clusters.models import Cluster
 from monitoring import queries, sentences, words
 from monitoring.families import JUDGED_KINDS, OPTIONAL_KINDS
 from monitoring.filters import CLUSTER_PARAMETERS, ResourceFilters, parse_resources, refuse_unknown
 from monitoring.health import Health
 from monitoring.queries import ClusterRow, Unread
+from monitoring.rules.thresholds import NAMES, of_cluster
+from monitoring.rules.thresholds import words as words_of
 from monitoring.templatetags.pages import with_query
 from monitoring.views.page import live, page
 
@@ -40,8 +44,20 @@ def cluster(request: HttpRequest, now: datetime, name: str) -> HttpResponse:
         raise Http404("No cluster has this name.")
     row = queries.cluster_rows(now, ids=[detail.cluster.pk]).rows[0]
     supporting = [(resource, sentences.supporting(resource)) for resource in detail.supporting]
-    context = {"detail": detail, "row": row, "sentence": sentence(row), "supporting": supporting}
+    context = {
+        "detail": detail,
+        "row": row,
+        "sentence": sentence(row),
+        "supporting": supporting,
+        "limits": limits(detail.cluster),
+    }
     return live(request, "monitoring/cluster.html", now, context)
+
+
+def limits(cluster: Cluster) -> list[tuple[str, str]]:
+    """The thresholds in force for a cluster: name and value in words."""
+    found = of_cluster(cluster.labels, settings.THRESHOLDS, settings.THRESHOLDS_BY_LABEL)
+    return [(name, words_of(found, name)) for name in NAMES]
 
 
 RIGHTS = "apply deploy/rbac/t0.yaml in this cluster"

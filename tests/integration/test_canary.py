@@ -16,14 +16,14 @@ from demo.apiserver import Fleet, running
 from monitoring.models import ClusterState, Resource
 from tests.integration.test_recorded_cases import capture, hold
 from tests.integration.whole_way import collect, register
-from tests.recorded import ALL
+from tests.recorded import JUDGED
 
 pytestmark = pytest.mark.django_db
 CANARY = "CANARY"
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
 PAGES = ("/", "/causes/", "/lints/", "/resources/", "/transitions/", "/clusters/", "/clusters/recorded/")
 LISTS = ("causes", "lints", "resources", "transitions", "collections", "clusters")
-FOLDERS = {expectation.folder: expectation.now for expectation in ALL}
+FOLDERS = {expectation.folder: expectation.now for expectation in JUDGED}
 
 
 def carries(folder: Path) -> bool:

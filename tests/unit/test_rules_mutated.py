@@ -1,38 +1,27 @@
-"""Recorded objects with one thing changed at random still end in a verdict, and in no failure of a rule."""
+"""Recorded clusters with something changed at random still end in verdicts, and in no failure of a rule."""
 
 import json
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clusters.kinds import BY_NAME
-from clusters.observations import MountFacts
+from clusters.kinds import BY_NAME, JUDGED_KINDS
+from clusters.kinds.events import note
+from clusters.observations import MountFacts, ResourceKey
 from monitoring.rotation import with_change_times
-from monitoring.rules import judge
-from monitoring.rules.base import ClusterContext, Context
+from monitoring.rules import judge, judge_cluster
+from monitoring.rules.base import Context, Verdict
+from tests.recorded import JUDGED, Expectation
+from tests.unit.test_rules_recorded import World, world_of
 
-CASES = Path(__file__).parent.parent / "testdata"
-NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
+CAPTURES = list({expectation.capture: expectation for expectation in JUDGED}.values())
+MOMENTS = st.sampled_from([timedelta(0), timedelta(minutes=20), timedelta(hours=3), timedelta(days=60)])
 
-
-def _recorded() -> list[dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for path in sorted(CASES.glob("*/*/**/objects.json")):
-        for item in json.loads(path.read_text())["items"]:
-            if item["kind"] in BY_NAME:
-                found.setdefault(f"{item['kind']} {path.parts[-2]}", item)
-    return list(found.values())
-
-
-def _paths(value: Any, prefix: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path for key, child in inner for path in [(*prefix, key), *_paths(child, (*prefix, key))]]
-
-
-RECORDED = _recorded()
 junk = st.recursive(
     st.none()
     | st.booleans()
@@ -47,30 +36,93 @@ junk = st.recursive(
 )
 
 
-@settings(max_examples=300)
-@given(st.data())
-def test_any_change_of_an_object_ends_in_a_verdict(data: st.DataObject) -> None:
-    item = json.loads(json.dumps(data.draw(st.sampled_from(RECORDED))))
-    kind = item["kind"]
-    for _ in range(data.draw(st.integers(1, 3))):
-        path = data.draw(st.sampled_from(_paths(item)))
-        holder = item
+def items_of(expectation: Expectation) -> list[tuple[str, dict[str, Any]]]:
+    """Everything of a capture that we would read, by the name of our kind."""
+    objects, secrets, events = (_items(expectation.folder / f"{n}.json") for n in ("objects", "secrets", "events"))
+    found = [(item["kind"], item) for item in objects if item["kind"] in BY_NAME]
+    found += [("DriverPod", item) for item in objects if item["kind"] == "Pod"]
+    found += [(kind, item) for item in secrets for kind in ("SealingKey", "Secret")]
+    return found + [("Event", item) for item in events]
+
+
+def _items(path: Path) -> list[dict[str, Any]]:
+    return (json.loads(path.read_text())["items"] or []) if path.exists() else []
+
+
+def _paths(value: Any, prefix: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path for key, child in inner for path in [(*prefix, key), *_paths(child, (*prefix, key))]]
+
+
+def changed(draw: Callable[..., Any], item: dict[str, Any]) -> dict[str, Any]:
+    """A copy in which a few fields are something else or gone."""
+    copy: dict[str, Any] = json.loads(json.dumps(item))
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from(_paths(copy)))
+        holder: Any = copy
         for key in path[:-1]:
             holder = holder[key]
-        holder[path[-1]] = data.draw(junk)
-    seen = BY_NAME[kind].observe(json.dumps(item).encode())
-    if seen is None:
-        return
-    facts = seen.facts
-    siblings = (with_change_times(None, facts, seen.created_at),) if isinstance(facts, MountFacts) else ()
-    context = Context(cluster=ClusterContext(readable=frozenset(BY_NAME)), siblings=siblings)
-    verdict = judge(seen, context, NOW)
-    assert "could-not-be-judged" not in [finding.rule for finding in verdict.findings]
+        if draw(st.booleans()):
+            del holder[path[-1]]
+        else:
+            holder[path[-1]] = draw(junk)
+    return copy
 
 
+def with_instead(world: World, kind: str, old: dict[str, Any], content: bytes) -> World:
+    """The world in which `content` was read in place of one object or Event."""
+    observations, events = dict(world.observations), list(world.events)
+    if kind == "Event":
+        found = note(content)
+        events = [event for event in events if event.uid != old["metadata"].get("uid")] + ([found] if found else [])
+    elif seen := BY_NAME[kind].observe(content):
+        metadata = old["metadata"]
+        observations.pop(ResourceKey(kind, metadata.get("namespace", ""), metadata["name"]), None)
+        observations[seen.key] = with_history(seen)
+    return World(world.now, observations, events, world.before, world.others, world.name)
+
+
+def with_history(seen: Any) -> Any:
+    if not isinstance(seen.facts, MountFacts):
+        return seen
+    return type(seen)(
+        key=seen.key,
+        uid=seen.uid,
+        fingerprint=seen.fingerprint,
+        created_at=seen.created_at,
+        facts=with_change_times(None, seen.facts, seen.created_at),
+    )
+
+
+def assert_judged(verdict: Verdict) -> None:
+    assert "could-not-be-judged" not in [finding.rule for finding in verdict.findings], verdict
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
-def test_a_broken_off_object_is_never_healthy(data: st.DataObject) -> None:
-    item = data.draw(st.sampled_from([item for item in RECORDED if item["kind"] in ("ExternalSecret", "SealedSecret")]))
+def test_any_change_of_an_object_ends_in_verdicts_about_all(data: st.DataObject) -> None:
+    """About the object itself, what refers to it, and its cluster."""
+    expectation = data.draw(st.sampled_from(CAPTURES))
+    kind, item = data.draw(st.sampled_from(items_of(expectation)))
+    content = json.dumps(changed(data.draw, item)).encode()
+    world, at = with_instead(world_of(expectation), kind, item, content), data.draw(MOMENTS)
+    for key in world.observations:
+        if key.kind in JUDGED_KINDS:
+            assert_judged(world.judge(key, at))
+    assert_judged(judge_cluster(world.cluster, world.now + at))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in JUDGED_KINDS if kind != "ClusterPushSecret"])
+@settings(max_examples=60)
+@given(st.data())
+def test_a_broken_off_object_is_never_healthy(kind: str, data: st.DataObject) -> None:
+    expectation, item = data.draw(st.sampled_from(RECORDED[kind]))
     whole = json.dumps(item).encode()
-    seen = BY_NAME[item["kind"]].observe(whole[: data.draw(st.integers(0, len(whole) - 1))])
-    assert seen is None or judge(seen, Context(), NOW).health.name == "UNKNOWN"
+    seen = BY_NAME[kind].observe(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    assert seen is None or judge(seen, Context(), expectation.now).health.name == "UNKNOWN"
+
+
+RECORDED = {
+    kind: [(capture, item) for capture in CAPTURES for of_kind, item in items_of(capture) if of_kind == kind]
+    for kind in JUDGED_KINDS
+}

@@ -1,6 +1,6 @@
 """Every recorded case is judged at every moment that its expectations name.
 
-Nothing is skipped in silence: what is not judged yet stands in tests.recorded.LATER_CASES or in LATER_WORDS here.
+Every word of an expectation is one that WORDS knows, or "synced": nothing is skipped.
 """
 
 import json
@@ -46,7 +46,7 @@ from monitoring.rules.base import (
     Workload,
 )
 from monitoring.rules.sealing_keys import newest_key
-from tests.recorded import ALL, CASES, JUDGED, LATER, LATER_CASES, Expectation, Later, healths
+from tests.recorded import CASES, JUDGED, Expectation, healths
 
 CONTROLLER = ResourceKey("Deployment", "kube-system", "sealed-secrets-controller")
 
@@ -126,11 +126,6 @@ WORDS: dict[str, Says] = {
     "sealing_key_lost": Says(("cluster-key-lost", "cluster-rebuilt")),
     "value-age": Says(("es-not-ready",), "the value is of"),
 }
-LATER_WORDS: dict[str, str] = {
-    "synced": "says that nothing is wrong",
-}
-
-
 F = TypeVar("F", bound=Facts)
 
 
@@ -375,19 +370,8 @@ def test_all_cases_are_there() -> None:
     assert len(JUDGED) > 200
 
 
-def test_what_comes_later_is_listed_once_and_still_there() -> None:
-    assert {id(found) for _, found in LATER} == {id(found) for found in LATER_CASES.values()}
-    assert not set(WORDS) & set(LATER_WORDS)
+def test_words_are_of_rules_that_there_are() -> None:
     assert {rule for says in WORDS.values() for rule in says.ids} <= set(RULES)
-
-
-@pytest.mark.parametrize(("expectation", "found"), LATER, ids=str)
-def test_what_comes_later_is_silence_or_unknown_until_then(expectation: Expectation, found: Later) -> None:
-    world = world_of(expectation)
-    if found.meanwhile is None:
-        assert expectation.subject not in world.observations
-        return
-    assert world.judge(expectation.subject, expectation.at).health is found.meanwhile
 
 
 @pytest.mark.parametrize("expectation", JUDGED, ids=str)
@@ -416,13 +400,11 @@ def assert_says(verdict: Verdict, word: str) -> None:
     name, _, detail = word.partition(":")
     if name == "synced":
         assert not [finding for finding in verdict.findings if finding.health is not Health.HEALTHY]
-    elif name in WORDS:
+    else:
         ids, text = WORDS[name]
         found = [f for f in verdict.findings if f.rule in ids]
         assert found, (word, verdict)
         assert any(text in f"{f.summary} {f.hint}" and detail in f.summary for f in found), (word, found)
-    else:
-        assert name in LATER_WORDS, word
 
 
 @pytest.mark.parametrize("expectation", [e for e in JUDGED if e.wanted.get("cause_contains")], ids=str)
@@ -437,8 +419,15 @@ def test_since(expectation: Expectation) -> None:
     assert world_of(expectation).judge(expectation.subject, expectation.at).since == expectation.wanted["since"]
 
 
+@pytest.mark.parametrize("expectation", [e for e in JUDGED if e.wanted.get("one_problem")], ids=str)
+def test_one_problem_has_one_signature(expectation: Expectation) -> None:
+    world, subject = world_of(expectation), expectation.subject
+    verdicts = [world.judge(subject._replace(name=name), expectation.at) for name in expectation.wanted["one_problem"]]
+    assert {verdict.signature for verdict in verdicts} == {world.judge(subject, expectation.at).signature} != {""}
+
+
 @pytest.mark.parametrize(
-    "expectation", [e for e in ALL if any(k.startswith("cluster_findings") for k in e.wanted)], ids=str
+    "expectation", [e for e in JUDGED if any(k.startswith("cluster_findings") for k in e.wanted)], ids=str
 )
 def test_cluster_findings(expectation: Expectation) -> None:
     verdict = judge_cluster(world_of(expectation).cluster, expectation.now + expectation.at)

@@ -13,7 +13,7 @@ from django.test import Client
 from redis import Redis
 
 from demo.apiserver import Fleet, running
-from monitoring.models import ClusterState, Resource
+from monitoring.models import ClusterState, Event, Resource
 from tests.integration.test_recorded_cases import capture, hold
 from tests.integration.whole_way import collect, register
 from tests.recorded import JUDGED
@@ -75,6 +75,35 @@ def test_no_value_reaches_anything(folder: Path, client: Client, caplog: pytest.
     assert CANARY not in caplog.text
     broker = Redis.from_url(settings.REDIS_URL)
     assert not [key for key in broker.scan_iter() if CANARY.encode() in (broker.dump(key) or b"")]
+
+
+LEAKS = (
+    'Get "https://vault.example.com/v1/kv/db?access_token=CANARY-token": context deadline exceeded',
+    'template: db:1:3: executing "db" at <fail>: error calling fail: unexpected value CANARY-db-password',
+    "could not parse: password=CANARY-0123456789abcdef0123 is no number",
+)
+
+
+def test_error_texts_are_scrubbed_before_anything_keeps_them(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    client.force_login(User.objects.create_user("ana", is_staff=True))
+    folder = next(folder for folder in FOLDERS if folder.name == "missing-key")
+    fleet = Fleet()
+    simulated = fleet.add("recorded")
+    now = datetime.now(UTC).replace(microsecond=0)
+    with running(fleet):
+        hold(simulated, folder, now - FOLDERS[folder])
+        (told,) = [o for o in capture(folder, now - FOLDERS[folder]) if o.get("reason") == "UpdateFailed"][:1]
+        for number, text in enumerate(LEAKS):
+            metadata = {**told["metadata"], "name": f"leak.{number}", "uid": f"leak-{number}"}
+            simulated.load(
+                [{**told, "metadata": metadata, "message": text, "lastTimestamp": f"{now:%Y-%m-%dT%H:%M:%SZ}"}]
+            )
+        collect(register("recorded", url=simulated.url, ca_pem=simulated.ca_pem, token=simulated.token), now=now)
+    assert Event.objects.filter(message__contains="context deadline exceeded").exists()
+    assert {table for table, text in dumped().items() if CANARY in text} == set()
+    assert {address for address, text in shown(client).items() if CANARY in text} == set()
+    assert CANARY not in caplog.text
 
 
 def test_the_dump_would_show_it() -> None:

@@ -7,7 +7,7 @@ import pytest
 from clusters.observations import Failure, Problem
 from monitoring import pipeline
 from monitoring.health import Health
-from monitoring.models import HealthCount, Resource, Transition
+from monitoring.models import ClusterState, HealthCount, Resource, Transition
 from tests.integration.snapshots import NOW, apply, complete, external_secret, failed, make_cluster, secret_store
 
 pytestmark = pytest.mark.django_db
@@ -52,3 +52,17 @@ def test_judging_again_twice_tells_one_transition():
     assert pipeline.recheck_due(later) == 1
     assert pipeline.recheck_due(later) == 0
     assert pipeline.recheck_due(later + timedelta(seconds=15)) == 0
+
+
+def test_a_controller_that_stopped_is_found_by_the_clock_alone() -> None:
+    cluster = make_cluster()
+    seen = [external_secret(f"app-{number}", fingerprint=number) for number in range(4)]
+    apply(cluster, complete(cluster, [*seen, secret_store(fingerprint=9)]))
+    assert ClusterState.objects.get().findings == []
+    later = NOW + timedelta(hours=2)
+    apply(cluster, complete(cluster, [*seen, secret_store(fingerprint=9)]), later)
+    pipeline.recheck_due(later)
+    (finding,) = ClusterState.objects.get().findings
+    assert (finding["rule"], finding["health"]) == ("cluster-controller-stopped", Health.FAILING)
+    signatures = set(Resource.objects.filter(kind="ExternalSecret").values_list("signature", flat=True))
+    assert signatures == {finding["signature"]}

@@ -50,6 +50,7 @@ CLUSTER_WIDE = ("ClusterSecretStore", "ClusterExternalSecret", "ClusterPushSecre
 
 # Seconds, as in Kubernetes.
 moments = st.builds(lambda seconds: START + timedelta(seconds=seconds), st.integers(-100_000, 100_000))
+later_moments = st.builds(lambda seconds: START + timedelta(seconds=seconds), st.integers(-50_000, 200_000))
 maybe_moments = st.none() | moments
 names = st.sampled_from(["a", "b", "c"])
 versions = st.sampled_from(["1-x", "1-x", "2-y", ""])
@@ -195,6 +196,7 @@ FACTS["ExternalSecret"] |= of(
     refreshed_at=moments,
     interval=st.sampled_from(["1h", "24h0m0s", "5m", ""]),
     policy=st.sampled_from(["", "Periodic"]),
+    sync_windows=st.booleans().flatmap(lambda held: some(of(SyncWindow)) if held else st.just(())),
 )
 FACTS["SecretProviderClassPodStatus"] |= of(
     MountFacts,

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clusters.kinds import JUDGED_KINDS
 from clusters.observations import FACTS_TYPES, RefreshedFacts, facts_from_json, facts_to_json
 from monitoring.health import Health, worst_of
 from monitoring.rules import RULES, judge, judge_cluster
@@ -18,6 +19,7 @@ from tests.unit.rule_strategies import (
     Subject,
     anything,
     cluster_contexts,
+    later_moments,
     moments,
     observation,
     odd_contexts,
@@ -25,7 +27,9 @@ from tests.unit.rule_strategies import (
     subjects,
 )
 
-THOROUGH = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+THOROUGH = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+FAIRLY = settings(THOROUGH, max_examples=40)
+ASKING_THE_CLOCK = sorted({*JUDGED_KINDS} - {"ClusterPushSecret", "ClusterSecretStore"})  # their rules are others' too
 SOON, LATER = st.integers(0, 200_000), st.integers(1, 10**9)  # seconds
 
 # The clock alone may take these away again. A refresh time in the future hides whether it is late until the clock has
@@ -62,7 +66,7 @@ def is_told(finding: Finding) -> bool:
 
 
 @pytest.mark.parametrize("kind", FACTS)
-@settings(THOROUGH, max_examples=60)
+@settings(THOROUGH, max_examples=30)
 @given(st.data())
 def test_no_rule_fails_on_values_of_the_right_type(kind: str, data: st.DataObject) -> None:
     assert_well_made(judge(*data.draw(subjects((kind,))), data.draw(moments)))
@@ -74,11 +78,13 @@ def test_no_rule_about_clusters_fails(context: ClusterContext, now: datetime) ->
     assert_well_made(judge_cluster(context, now))
 
 
-@THOROUGH
-@given(subjects(), moments, st.floats(0, 1), LATER)
+@pytest.mark.parametrize("kind", ASKING_THE_CLOCK)
+@FAIRLY
+@given(st.data(), later_moments, st.floats(0, 1), LATER)
 def test_the_clock_changes_a_verdict_at_recheck_at_and_not_before(
-    subject: Subject, now: datetime, share: float, much_later: int
+    kind: str, data: st.DataObject, now: datetime, share: float, much_later: int
 ) -> None:
+    subject = data.draw(subjects((kind,)))
     verdict = judge(*subject, now)
     if verdict.recheck_at is None:
         assert judge(*subject, now + timedelta(seconds=much_later)) == verdict
@@ -102,9 +108,11 @@ def test_the_same_holds_for_clusters(context: ClusterContext, now: datetime, sha
     assert said(judge_cluster(context, verdict.recheck_at)) != said(verdict)
 
 
-@THOROUGH
-@given(subjects(), moments, SOON)
-def test_waiting_makes_nothing_healthier(subject: Subject, now: datetime, seconds: int) -> None:
+@pytest.mark.parametrize("kind", ASKING_THE_CLOCK)
+@FAIRLY
+@given(st.data(), later_moments, SOON)
+def test_waiting_makes_nothing_healthier(kind: str, data: st.DataObject, now: datetime, seconds: int) -> None:
+    subject = data.draw(subjects((kind,)))
     before, after = (judge(*subject, moment) for moment in (now, now + timedelta(seconds=seconds)))
     assert lasting(after) >= lasting(before)
     assert bad(after) >= bad(before), "what is bad stays so until something happens"

@@ -5,17 +5,10 @@ from collections.abc import Iterable
 
 from clusters.connection import Connection, ReadFailed
 from clusters.discovery import Knowledge
+from clusters.facts import ResourceKey, WorkloadFacts
 from clusters.kinds.sealed_secrets import certificate_paths, observe_certificate
 from clusters.kinds.workloads import SEALED_SECRETS_ROLE
-from clusters.observations import (
-    Failure,
-    KindResult,
-    Observation,
-    Outcome,
-    ReadCursor,
-    ResourceKey,
-    WorkloadFacts,
-)
+from clusters.observations import Failure, KindResult, Observation, Outcome, ReadCursor
 
 KIND = "SealingCertificate"
 ACCEPT = "application/x-pem-file"

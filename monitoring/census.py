@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from django.db import connection
 
-from clusters.observations import ResourceKey
+from clusters.facts import ResourceKey
 from monitoring import memory
 from monitoring.health import Health
 from monitoring.rules.base import Census, ClusterContext, KindState
@@ -21,7 +21,6 @@ COUNTS = """
 SELECT
     count(*) FILTER (WHERE kind = 'ExternalSecret' AND due_at IS NOT NULL),
     count(*) FILTER (WHERE kind = 'ExternalSecret' AND health >= %(stale)s AND findings @> %(overdue)s::jsonb),
-    min(due_at) FILTER (WHERE kind = 'ExternalSecret' AND health >= %(stale)s AND findings @> %(overdue)s::jsonb),
     max(refreshed_at) FILTER (WHERE kind = 'ExternalSecret'),
     count(*) FILTER (WHERE kind = 'SealedSecret'),
     count(*) FILTER (WHERE kind = 'SealedSecret' AND health >= %(stale)s AND findings @> %(unsealed)s::jsonb),
@@ -36,7 +35,7 @@ ORDER BY kind, namespace, name LIMIT %(limit)s
 """
 
 KINDS = """
-SELECT c.kind, c.outcome, c.failure, c.message, c.since, c.served_version, c.read_at IS NOT NULL,
+SELECT c.kind, c.outcome, c.message, c.since, c.read_at IS NOT NULL,
     coalesce((SELECT sum(h.count) FROM monitoring_healthcount h WHERE h.cluster_id = c.cluster_id AND h.kind = c.kind),
     0) FROM monitoring_cursor c WHERE c.cluster_id = %(cluster_id)s
 """
@@ -64,13 +63,12 @@ def _census(context: ClusterContext) -> Census:
     }
     with connection.cursor() as cursor:
         cursor.execute(COUNTS, params)
-        periodic, overdue, since, newest, sealed, failing, old = cursor.fetchone()
+        periodic, overdue, newest, sealed, failing, old = cursor.fetchone()
         cursor.execute(POISONED, params)
         poison = tuple(ResourceKey(*row) for row in cursor.fetchall())
     return Census(
         periodic=periodic,
         overdue=overdue,
-        overdue_since=since,
         newest_refresh=newest,
         poison=poison,
         sealed=sealed,
@@ -89,12 +87,10 @@ def _kinds(cluster_id: int) -> dict[str, KindState]:
         return {
             kind: KindState(
                 outcome=outcome,
-                failure=failure,
                 message=message,
                 since=since,
-                served_version=served_version,
                 known_before=known_before,
                 resources=int(resources),
             )
-            for kind, outcome, failure, message, since, served_version, known_before, resources in cursor.fetchall()
+            for kind, outcome, message, since, known_before, resources in cursor.fetchall()
         }

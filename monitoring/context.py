@@ -12,14 +12,10 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-from clusters.kinds import SUPPORTING_KINDS
-from clusters.models import Cluster
-from clusters.observations import (
+from clusters.facts import (
     ClassFacts,
-    EventNote,
     Facts,
     MountFacts,
-    Observation,
     PodFacts,
     RefreshedFacts,
     Relation,
@@ -28,6 +24,9 @@ from clusters.observations import (
     StoreFacts,
     facts_from_json,
 )
+from clusters.kinds import SUPPORTING_KINDS
+from clusters.models import Cluster
+from clusters.observations import EventNote, Observation
 from monitoring import memory
 from monitoring.health import Health
 from monitoring.known import as_json, decoded

@@ -5,7 +5,8 @@ from datetime import datetime
 
 import msgspec
 
-from clusters.observations import KindResult, Observation, Outcome, ResourceKey
+from clusters.facts import ResourceKey
+from clusters.observations import KindResult, Observation, Outcome
 from monitoring.health import Health
 
 

@@ -6,20 +6,10 @@ from typing import TypeVar
 
 import msgspec
 
+from clusters.facts import FACTS_TYPES, ClassFacts, Facts, MountFacts, ResourceKey, WorkloadFacts, facts_from_json
 from clusters.kinds import SUPPORTING_KINDS
 from clusters.models import Cluster
-from clusters.observations import (
-    FACTS_TYPES,
-    ClassFacts,
-    EventNote,
-    Facts,
-    MountFacts,
-    Observation,
-    ResourceKey,
-    Snapshot,
-    WorkloadFacts,
-    facts_from_json,
-)
+from clusters.observations import EventNote, Observation, Snapshot
 from monitoring import known, rules
 from monitoring.census import COUNTED_RULES, with_census
 from monitoring.context import PARENT_KINDS, Overlay, class_key, parent_keys, secret_keys

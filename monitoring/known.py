@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 from django.db import connection
 
-from clusters.observations import ReadCursor, ResourceKey
+from clusters.facts import ResourceKey
+from clusters.observations import ReadCursor
 from monitoring.diff import Known
 from monitoring.health import Health
 

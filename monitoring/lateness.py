@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from statistics import median
 
-from clusters.observations import Observation, RefreshedFacts
+from clusters.facts import RefreshedFacts
+from clusters.observations import Observation
 from monitoring.diff import Known
 from monitoring.health import Health
 

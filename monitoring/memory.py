@@ -11,16 +11,16 @@ from typing import Any
 
 from django.db import connection
 
-from clusters.observations import (
+from clusters.facts import (
     ClassFacts,
     Facts,
     MountFacts,
-    Observation,
     ResourceKey,
     SealedSecretFacts,
     SealingCertificateFacts,
     SealingKeyFacts,
 )
+from clusters.observations import Observation
 from monitoring.diff import Known
 from monitoring.known import as_json
 from monitoring.rules.base import Newest, SeenCertificate, SeenKey, SeenSealed

@@ -132,7 +132,7 @@ class Cursor(models.Model):
 class Resource(models.Model):
     """The newest known state of one object of a watched kind, with our verdict.
 
-    Unchanged resources are not written. `facts` are clusters.observations.*Facts as JSON, `findings` are
+    Unchanged resources are not written. `facts` are clusters.facts.*Facts as JSON, `findings` are
     monitoring.rules.base.Finding. `since` is when the present health began. `signature` is the worst
     finding's, "" unless the resource is at risk or worse: what it counts under among causes. There is no index on
     `refreshed_at` or `due_at`: it would end HOT updates (190 B of WAL a row against 500 B); what is stale is found by

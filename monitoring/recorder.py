@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 from django.db import connection
 
-from clusters.observations import EventNote, Facts, KindResult, Observation, Outcome, RefreshedFacts, facts_to_json
+from clusters.facts import Facts, RefreshedFacts, facts_to_json
+from clusters.observations import EventNote, KindResult, Observation, Outcome
 from monitoring.diff import Known
 from monitoring.known import as_json
 from monitoring.rules.base import Finding, Verdict

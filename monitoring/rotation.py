@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from clusters.observations import MountedObject, MountFacts
+from clusters.facts import MountedObject, MountFacts
 
 
 def with_change_times(previous: MountFacts | None, observed: MountFacts, created_at: datetime | None) -> MountFacts:

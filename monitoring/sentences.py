@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from clusters.observations import (
+from clusters.facts import (
     ClassFacts,
     Facts,
     MountFacts,

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from clusters.observations import ResourceKey
+from clusters.facts import ResourceKey
 from monitoring.health import Health
 
 CASES = Path(__file__).parent / "testdata"

@@ -1,4 +1,4 @@
-"""The kinds that we watch. To add one: its facts in `observations`, its shape and `describe` in a module here."""
+"""The kinds that we watch. To add one: its facts in `clusters.facts`, its shape and `describe` in a module here."""
 
 from clusters.kinds import (
     core_secrets,

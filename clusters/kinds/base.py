@@ -13,7 +13,8 @@ from typing import Annotated, Any, TypeGuard, TypeVar
 
 import msgspec
 
-from clusters.observations import FACTS_TYPES, Facts, Observation, Reference, Relation, ResourceKey
+from clusters.facts import FACTS_TYPES, Facts, Reference, Relation, ResourceKey
+from clusters.observations import Observation
 from clusters.scrubbing import CONDITION_LIMIT, clean, scrub
 
 EXTERNAL_SECRETS, SEALED_SECRETS, SECRETS_STORE_CSI = "External Secrets", "Sealed Secrets", "Secrets Store CSI"

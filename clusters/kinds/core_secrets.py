@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from msgspec import Raw, field
 
+from clusters.facts import DataWriter, SealingKeyFacts, SecretFacts
 from clusters.kinds.base import (
     METADATA_ONLY,
     NAME_LIMIT,
@@ -26,7 +27,6 @@ from clusters.kinds.base import (
     observer,
     text,
 )
-from clusters.observations import DataWriter, SealingKeyFacts, SecretFacts
 
 KEY_LABEL = "sealedsecrets.bitnami.com/sealed-secrets-key"
 

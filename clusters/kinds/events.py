@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
+from clusters.facts import ResourceKey
 from clusters.kinds.base import NAME_LIMIT, UID_LIMIT, Document, Item, Time, count, fingerprint, is_name, moment, text
-from clusters.observations import EventNote, ResourceKey
+from clusters.observations import EventNote
 from clusters.scrubbing import scrub
 
 EVENT = "Event"

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Raw
 
+from clusters.facts import FailedNamespace, ParentFacts, Reference, RefreshedFacts, Relation, ResourceKey, SyncWindow
 from clusters.kinds.base import (
     EXTERNAL_SECRETS,
     LIST_LIMIT,
@@ -32,15 +33,6 @@ from clusters.kinds.base import (
     written_version,
 )
 from clusters.kinds.secret_stores import GROUP, VERSIONS
-from clusters.observations import (
-    FailedNamespace,
-    ParentFacts,
-    Reference,
-    RefreshedFacts,
-    Relation,
-    ResourceKey,
-    SyncWindow,
-)
 
 # Each costs the judge a search through the calendar, at every judgement; people write one or two.
 WINDOW_LIMIT = 50

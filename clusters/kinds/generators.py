@@ -3,6 +3,7 @@
 from math import lgamma, log
 from string import ascii_lowercase, ascii_uppercase, digits
 
+from clusters.facts import PasswordFacts
 from clusters.kinds.base import (
     EXTERNAL_SECRETS,
     Described,
@@ -13,7 +14,6 @@ from clusters.kinds.base import (
     count,
     observer,
 )
-from clusters.observations import PasswordFacts
 
 # generators/v1/password/password.go: what an absent field means.
 _LENGTH = 24

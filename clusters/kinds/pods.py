@@ -6,6 +6,7 @@ Read only where the driver is installed. Of a pod's environment nothing is decod
 import re
 from collections.abc import Iterator
 
+from clusters.facts import DriverPodFacts, PodFacts, PodMount, Reference, Relation, ResourceKey
 from clusters.kinds.base import (
     LIST_LIMIT,
     SECRETS_STORE_CSI,
@@ -23,7 +24,6 @@ from clusters.kinds.base import (
     text,
 )
 from clusters.kinds.workloads import PROVIDER_ROLE, Container, csi_role, titles
-from clusters.observations import DriverPodFacts, PodFacts, PodMount, Reference, Relation, ResourceKey
 
 _NEEDS = ("SecretProviderClass", "SecretProviderClassPodStatus")
 

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from msgspec import Raw, field
 
+from clusters.facts import Reference, Relation, ResourceKey, SealedItem, SealedSecretFacts, SealingCertificateFacts
 from clusters.kinds.base import (
     LIST_LIMIT,
     SEALED_SECRETS,
@@ -33,15 +34,7 @@ from clusters.kinds.base import (
     reconciled,
     text,
 )
-from clusters.observations import (
-    Observation,
-    Reference,
-    Relation,
-    ResourceKey,
-    SealedItem,
-    SealedSecretFacts,
-    SealingCertificateFacts,
-)
+from clusters.observations import Observation
 
 GROUP = "bitnami.com"
 # Where the manifest `controller.yaml` puts the controller; the Helm chart takes other names.

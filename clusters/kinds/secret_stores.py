@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from clusters.facts import StoreFacts
 from clusters.kinds.base import (
     EXTERNAL_SECRETS,
     SHORT,
@@ -21,7 +22,6 @@ from clusters.kinds.base import (
     text,
     written_version,
 )
-from clusters.observations import StoreFacts
 
 GROUP = "external-secrets.io"
 VERSIONS = ("v1", "v1beta1", "v1alpha1")

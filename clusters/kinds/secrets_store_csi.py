@@ -3,6 +3,16 @@
 import re
 from hashlib import blake2b
 
+from clusters.facts import (
+    ClassFacts,
+    DriverFacts,
+    MountedObject,
+    MountFacts,
+    NodeFacts,
+    Reference,
+    Relation,
+    ResourceKey,
+)
 from clusters.kinds.base import (
     LIST_LIMIT,
     SECRETS_STORE_CSI,
@@ -18,16 +28,6 @@ from clusters.kinds.base import (
     newest,
     observer,
     text,
-)
-from clusters.observations import (
-    ClassFacts,
-    DriverFacts,
-    MountedObject,
-    MountFacts,
-    NodeFacts,
-    Reference,
-    Relation,
-    ResourceKey,
 )
 
 GROUP = "secrets-store.csi.x-k8s.io"

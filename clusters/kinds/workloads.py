@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TypeVar
 
+from clusters.facts import WorkloadFacts
 from clusters.kinds.base import (
     SECRETS_STORE_CSI,
     SHORT,
@@ -18,7 +19,6 @@ from clusters.kinds.base import (
     observer,
     text,
 )
-from clusters.observations import WorkloadFacts
 
 EXTERNAL_SECRETS_ROLE, SEALED_SECRETS_ROLE = "external-secrets", "sealed-secrets"
 DRIVER_ROLE, PROVIDER_ROLE = "csi-driver", "csi-provider"

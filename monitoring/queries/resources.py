@@ -9,9 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
-from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet, Sum, TextField, Value
-from django.db.models.fields.json import KT
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet, Sum
 
 from clusters.models import Cluster
 from clusters.observations import Outcome
@@ -105,7 +103,7 @@ class JudgedResource:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """The allowlisted facts as stored (see clusters.observations.*Facts); times are ISO texts."""
+        """The allowlisted facts as stored (see clusters.facts.*Facts); times are ISO texts."""
         facts: Mapping[str, Any] = self.row.facts
         return facts
 
@@ -192,11 +190,6 @@ def cluster_ids(patterns: tuple[str, ...]) -> list[int]:
         escaped = pattern.replace("[", "[[]")
         chosen |= {number for name, number in known.items() if fnmatchcase(name, escaped if glob else pattern)}
     return sorted(chosen)
-
-
-def text_of(path: str) -> Coalesce:
-    """A text inside a JSON column, "" where it is missing."""
-    return Coalesce(KT(path), Value(""), output_field=TextField())
 
 
 def ids_of(patterns: tuple[str, ...]) -> list[int] | None:

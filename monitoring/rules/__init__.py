@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from clusters.observations import ClassFacts, Facts, MountFacts, Observation
+from clusters.facts import ClassFacts, Facts, MountFacts
+from clusters.observations import Observation
 from monitoring.health import Health
 from monitoring.rules import (
     clusters,

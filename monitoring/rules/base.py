@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from clusters.observations import EventNote, Facts, MountFacts, ResourceKey
+from clusters.facts import Facts, MountFacts, ResourceKey
+from clusters.observations import EventNote
 from monitoring.health import Health, Severity, worst_of
 from monitoring.rules.thresholds import DEFAULTS, Thresholds
 
@@ -92,7 +93,6 @@ class Census(msgspec.Struct, frozen=True, kw_only=True):
 
     periodic: int = 0
     overdue: int = 0
-    overdue_since: datetime | None = None
     newest_refresh: datetime | None = None
     poison: tuple[ResourceKey, ...] = ()
     sealed: int = 0
@@ -101,17 +101,15 @@ class Census(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KindState(msgspec.Struct, frozen=True, kw_only=True):
-    """How reading a kind ended the last time: `outcome` and `failure` by their values, `since` by our clock.
+    """How reading a kind ended the last time: `outcome` by its value, `since` by our clock.
 
     `known_before`: it was read completely at some time; so "not installed" means that it vanished, "forbidden" that a
     right was lost. `resources` are how many we still hold.
     """
 
     outcome: str = ""
-    failure: str = ""
     message: str = ""
     since: datetime | None = None
-    served_version: str = ""
     known_before: bool = False
     resources: int = 0
 

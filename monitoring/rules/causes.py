@@ -195,8 +195,3 @@ def normalised(cause: str) -> str:
 def not_acting(cluster: ClusterContext, role: str) -> str:
     """The signature of all that an operator leaves undone in one cluster: it is down, stopped or poisoned."""
     return signed("not acting", cluster.name, role)
-
-
-def hint(cause: str, command: str) -> str:
-    """The advice that fits `cause`, and the command that shows more."""
-    return diagnose(cause, command, own=()).hint

@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Final
 
-from clusters.observations import DriverFacts, DriverPodFacts, NodeFacts, WorkloadFacts
+from clusters.facts import DriverFacts, DriverPodFacts, NodeFacts, WorkloadFacts
 from monitoring.health import Health
 from monitoring.rules.base import ClusterContext
 from monitoring.rules.durations import go_duration, span_words

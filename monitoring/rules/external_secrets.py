@@ -7,14 +7,8 @@ differ, it is said at the line.
 from datetime import timedelta
 from typing import Final
 
-from clusters.observations import (
-    EventNote,
-    Observation,
-    RefreshedFacts,
-    ResourceKey,
-    SecretFacts,
-    StoreFacts,
-)
+from clusters.facts import RefreshedFacts, ResourceKey, SecretFacts, StoreFacts
+from clusters.observations import EventNote, Observation
 from monitoring.health import Health
 from monitoring.rules import causes
 from monitoring.rules.base import Context

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from clusters.observations import Observation, PasswordFacts, RefreshedFacts, StoreFacts
+from clusters.facts import PasswordFacts, RefreshedFacts, StoreFacts
+from clusters.observations import Observation
 from monitoring.rules.base import ClusterContext, Context
 from monitoring.rules.durations import go_duration
 from monitoring.rules.judgement import Judgement

@@ -1,6 +1,7 @@
 """Rules for ClusterExternalSecret and ClusterPushSecret, which make an object in each of many namespaces."""
 
-from clusters.observations import Observation, ParentFacts
+from clusters.facts import ParentFacts
+from clusters.observations import Observation
 from monitoring.health import Health
 from monitoring.rules import causes
 from monitoring.rules.base import Context

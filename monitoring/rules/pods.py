@@ -4,7 +4,8 @@ A mount that does not exist has no object of its own, so the pod is the subject.
 timed out its retry answers ok, and the pod runs with an empty directory and without a pod status.
 """
 
-from clusters.observations import ClassFacts, NodeFacts, Observation, PodFacts, ResourceKey
+from clusters.facts import ClassFacts, NodeFacts, PodFacts, ResourceKey
+from clusters.observations import Observation
 from monitoring.health import Health
 from monitoring.rules import causes
 from monitoring.rules.base import Context

@@ -7,7 +7,8 @@ metadata of Secrets may be listed (tier T2).
 from datetime import timedelta
 from typing import Final
 
-from clusters.observations import ClassFacts, EventNote, Observation, ResourceKey
+from clusters.facts import ClassFacts, ResourceKey
+from clusters.observations import EventNote, Observation
 from monitoring.health import Health
 from monitoring.rules import causes
 from monitoring.rules.base import Context

@@ -6,7 +6,8 @@ Strings and timing are those of External Secrets 2.9.0, checked against a runnin
 from datetime import datetime, timedelta
 from typing import Final
 
-from clusters.observations import EventNote, ReconciledFacts
+from clusters.facts import ReconciledFacts
+from clusters.observations import EventNote
 from monitoring.health import Health
 from monitoring.rules.base import Context
 from monitoring.rules.durations import after, moment_words, span_words

@@ -13,11 +13,6 @@ class RuleDoc(NamedTuple):
     title: str
     lint: bool = False
 
-    @property
-    def about_cluster(self) -> bool:
-        """Its findings belong to a cluster, not to a resource."""
-        return self.id.startswith("cluster-")
-
 
 _ALL: Final = (
     # any kind

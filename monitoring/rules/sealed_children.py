@@ -5,7 +5,8 @@ The controller watches deletions of its Secrets only: one that was edited stays 
 
 from typing import Final
 
-from clusters.observations import DataWriter, Observation, ResourceKey, SealedSecretFacts, SecretFacts
+from clusters.facts import DataWriter, ResourceKey, SealedSecretFacts, SecretFacts
+from clusters.observations import Observation
 from monitoring.health import Health
 from monitoring.rules.base import Context
 from monitoring.rules.durations import after, moment_words

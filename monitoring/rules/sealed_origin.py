@@ -6,7 +6,8 @@ its key, and that the very same ciphertext is opened elsewhere.
 
 from datetime import datetime
 
-from clusters.observations import Observation, SealedItem, SealedSecretFacts
+from clusters.facts import SealedItem, SealedSecretFacts
+from clusters.observations import Observation
 from monitoring.health import Health
 from monitoring.rules.base import Context, SeenSealed
 from monitoring.rules.durations import moment_words

@@ -7,7 +7,8 @@ last attempt, and its message can be of an older failure than the one that holds
 from datetime import datetime
 from typing import Final
 
-from clusters.observations import Observation, SealedSecretFacts
+from clusters.facts import SealedSecretFacts
+from clusters.observations import Observation
 from monitoring.health import Health
 from monitoring.rules import causes
 from monitoring.rules.base import Context

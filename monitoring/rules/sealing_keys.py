@@ -6,7 +6,7 @@ Of keys only their Secrets' metadata is known, and that with tier T2 only; of th
 from datetime import datetime, timedelta
 from typing import Final
 
-from clusters.observations import SealingCertificateFacts, SealingKeyFacts
+from clusters.facts import SealingCertificateFacts, SealingKeyFacts
 from monitoring.health import Health
 from monitoring.rules.base import ClusterContext
 from monitoring.rules.durations import after, go_duration, moment_words, span_words

@@ -1,6 +1,7 @@
 """Rules for SecretStore and ClusterSecretStore, as External Secrets 2.9.0 writes their status."""
 
-from clusters.observations import Observation, StoreFacts
+from clusters.facts import StoreFacts
+from clusters.observations import Observation
 from monitoring.health import Health
 from monitoring.rules import causes
 from monitoring.rules.base import Context

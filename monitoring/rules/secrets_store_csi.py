@@ -10,15 +10,8 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from clusters.observations import (
-    ClassFacts,
-    MountedObject,
-    MountFacts,
-    NodeFacts,
-    Observation,
-    PodFacts,
-    ResourceKey,
-)
+from clusters.facts import ClassFacts, MountedObject, MountFacts, NodeFacts, PodFacts, ResourceKey
+from clusters.observations import Observation
 from monitoring.health import Health
 from monitoring.rules.base import Context, Newest
 from monitoring.rules.csi_driver import (

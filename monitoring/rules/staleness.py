@@ -6,7 +6,8 @@ External Secrets 2.9.0; where older versions differ, it is said at the line.
 from datetime import datetime, timedelta
 from typing import Final
 
-from clusters.observations import Observation, RefreshedFacts
+from clusters.facts import RefreshedFacts
+from clusters.observations import Observation
 from monitoring.health import Health
 from monitoring.rules import causes, sync_windows
 from monitoring.rules.base import Context

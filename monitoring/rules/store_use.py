@@ -3,7 +3,8 @@
 The controller does not watch stores (External Secrets 2.9.0): a reader stays green until its next refresh.
 """
 
-from clusters.observations import EventNote, RefreshedFacts, ResourceKey, StoreFacts
+from clusters.facts import RefreshedFacts, ResourceKey, StoreFacts
+from clusters.observations import EventNote
 from monitoring.health import Health
 from monitoring.rules import causes
 from monitoring.rules.base import ClusterContext, Context

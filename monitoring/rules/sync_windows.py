@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from cronsim import CronSim, CronSimError
 
-from clusters.observations import SyncWindow
+from clusters.facts import SyncWindow
 from monitoring.rules.durations import after, go_duration
 
 _DESCRIPTORS: Final = {

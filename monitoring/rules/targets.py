@@ -1,6 +1,6 @@
 """What the metadata of a target Secret tells (tier T2), whatever made it."""
 
-from clusters.observations import SecretFacts
+from clusters.facts import SecretFacts
 from monitoring.rules.judgement import Judgement
 
 

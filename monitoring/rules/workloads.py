@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from clusters.observations import WorkloadFacts
+from clusters.facts import WorkloadFacts
 from monitoring.rules.base import ClusterContext, Workload
 
 EXTERNAL_SECRETS: Final = "external-secrets"

@@ -5,22 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from clusters.facts import MountedObject, MountFacts, Reference, RefreshedFacts, Relation, ResourceKey, StoreFacts
 from clusters.models import Cluster
-from clusters.observations import (
-    EventNote,
-    KindResult,
-    MountedObject,
-    MountFacts,
-    Observation,
-    Outcome,
-    Problem,
-    Reference,
-    RefreshedFacts,
-    Relation,
-    ResourceKey,
-    Snapshot,
-    StoreFacts,
-)
+from clusters.observations import EventNote, KindResult, Observation, Outcome, Problem, Snapshot
 from monitoring import known, leases, pipeline
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

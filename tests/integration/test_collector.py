@@ -10,8 +10,9 @@ import pytest
 
 from clusters import collector, listing
 from clusters.collector import Reader
+from clusters.facts import ResourceKey, SecretFacts
 from clusters.kinds import JUDGED_KINDS, WATCHED_KINDS
-from clusters.observations import Failure, Outcome, ReadCursor, ResourceKey, SecretFacts
+from clusters.observations import Failure, Outcome, ReadCursor
 from demo.apiserver import Cluster
 from tests.integration.reading import (
     LOOPBACK,

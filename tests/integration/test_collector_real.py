@@ -7,8 +7,9 @@ from typing import Any, TypeGuard
 import pytest
 
 from clusters.collector import Reader
+from clusters.facts import DriverPodFacts, Facts, SecretFacts
 from clusters.kinds import WATCHED_KINDS
-from clusters.observations import DriverPodFacts, Facts, Failure, Outcome, SecretFacts
+from clusters.observations import Failure, Outcome
 from tests.envtest.client import apply, create_reader
 from tests.envtest.server import ApiServer, EnvTest
 from tests.integration.reading import LOOPBACK, TESTDATA, cursors_of, kinds_with, names, read, target_of

@@ -6,16 +6,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from clusters.models import Cluster
-from clusters.observations import (
+from clusters.facts import (
     ClassFacts,
-    Observation,
     ResourceKey,
     SealedItem,
     SealedSecretFacts,
     SealingCertificateFacts,
     WorkloadFacts,
 )
+from clusters.models import Cluster
+from clusters.observations import Observation
 from monitoring import memory, pipeline
 from monitoring.health import Health
 from monitoring.models import Ciphertext, ClusterState, MountedVersion, Resource

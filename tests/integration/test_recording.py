@@ -9,7 +9,8 @@ from django.db import connection
 from django.db.models import Count
 from django.test.utils import CaptureQueriesContext
 
-from clusters.observations import Failure, KindResult, Outcome, Problem, ResourceKey, Snapshot
+from clusters.facts import ResourceKey
+from clusters.observations import Failure, KindResult, Outcome, Problem, Snapshot
 from monitoring import pipeline
 from monitoring.health import Health
 from monitoring.models import (

@@ -6,17 +6,8 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from clusters.observations import (
-    KindResult,
-    Observation,
-    Outcome,
-    ParentFacts,
-    Reference,
-    Relation,
-    ResourceKey,
-    Snapshot,
-    WorkloadFacts,
-)
+from clusters.facts import ParentFacts, Reference, Relation, ResourceKey, WorkloadFacts
+from clusters.observations import KindResult, Observation, Outcome, Snapshot
 from monitoring import judging, known, leases, pipeline
 from monitoring.health import Health
 from monitoring.models import ClusterState, Collection, Resource, Transition

@@ -9,16 +9,12 @@ from typing import Any, NamedTuple, get_type_hints
 import msgspec
 from hypothesis import strategies as st
 
-from clusters.kinds import JUDGED_KINDS
-from clusters.observations import (
+from clusters.facts import (
     FACTS_TYPES,
     DataWriter,
-    EventNote,
     FailedNamespace,
     MountedObject,
     MountFacts,
-    Observation,
-    Outcome,
     PodMount,
     RefreshedFacts,
     ResourceKey,
@@ -26,6 +22,8 @@ from clusters.observations import (
     SyncWindow,
     WorkloadFacts,
 )
+from clusters.kinds import JUDGED_KINDS
+from clusters.observations import EventNote, Observation, Outcome
 from monitoring.context import related_keys
 from monitoring.health import Health
 from monitoring.rules.base import (

@@ -5,16 +5,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from clusters.observations import (
-    ClassFacts,
-    DriverFacts,
-    EventNote,
-    Observation,
-    RefreshedFacts,
-    ResourceKey,
-    StoreFacts,
-    WorkloadFacts,
-)
+from clusters.facts import ClassFacts, DriverFacts, RefreshedFacts, ResourceKey, StoreFacts, WorkloadFacts
+from clusters.observations import EventNote, Observation
 from monitoring.health import Health
 from monitoring.rules import judge
 from monitoring.rules.base import ClusterContext, Context, Finding, Verdict, Workload

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.observations import Facts, KindResult, Observation, Outcome, ResourceKey
+from clusters.facts import Facts, ResourceKey
+from clusters.observations import KindResult, Observation, Outcome
 from monitoring.diff import Known, compare, missing_fingerprints
 from monitoring.health import Health
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from clusters.facts import DataWriter, SecretFacts
 from clusters.kinds import BY_NAME
-from clusters.observations import DataWriter, SecretFacts
 
 APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 HASH = "reconcile.external-secrets.io/data-hash"

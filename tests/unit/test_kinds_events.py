@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from clusters.facts import ResourceKey
 from clusters.kinds import JUDGED_KINDS
 from clusters.kinds.events import keeper, note, selectors
-from clusters.observations import EventNote, ResourceKey
+from clusters.observations import EventNote
 
 
 def event(**fields: Any) -> EventNote | None:

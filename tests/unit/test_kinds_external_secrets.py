@@ -5,10 +5,8 @@ from typing import Any
 
 import pytest
 
-from clusters.kinds import BY_NAME
-from clusters.observations import (
+from clusters.facts import (
     FailedNamespace,
-    Observation,
     ParentFacts,
     Reference,
     RefreshedFacts,
@@ -17,6 +15,8 @@ from clusters.observations import (
     StoreFacts,
     SyncWindow,
 )
+from clusters.kinds import BY_NAME
+from clusters.observations import Observation
 
 
 def observe(kind: str, spec: Any = None, status: Any = None, **metadata: Any) -> Observation:

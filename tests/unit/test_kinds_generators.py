@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from clusters.facts import PasswordFacts
 from clusters.kinds import BY_NAME
-from clusters.observations import PasswordFacts
 
 
 def bits(**spec: Any) -> int:

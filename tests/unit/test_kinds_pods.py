@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from clusters.facts import DriverPodFacts, PodFacts, PodMount, Reference, Relation, ResourceKey
 from clusters.kinds import BY_NAME
-from clusters.observations import DriverPodFacts, Observation, PodFacts, PodMount, Reference, Relation, ResourceKey
+from clusters.observations import Observation
 
 
 def volume(name: str = "secrets", class_name: Any = "shop", driver: str = "secrets-store.csi.k8s.io") -> dict[str, Any]:

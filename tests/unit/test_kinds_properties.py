@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clusters.facts import FACTS_TYPES, facts_from_json, facts_to_json
 from clusters.kinds import WATCHED_KINDS
 from clusters.kinds.base import Item, WatchedKind, fingerprint
 from clusters.kinds.events import note
 from clusters.kinds.sealed_secrets import DEFAULT_CONTROLLER, observe_certificate
-from clusters.observations import FACTS_TYPES, EventNote, Observation, facts_from_json, facts_to_json
+from clusters.observations import EventNote, Observation
 
 TESTDATA = Path(__file__).parent.parent / "testdata"
 LISTED = [watched for watched in WATCHED_KINDS if watched.listed]

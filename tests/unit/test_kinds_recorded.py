@@ -9,17 +9,11 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
+from clusters.facts import FACTS_TYPES, RefreshedFacts, facts_from_json, facts_to_json
 from clusters.kinds import BY_NAME, WATCHED_KINDS
 from clusters.kinds.events import note
 from clusters.kinds.sealed_secrets import DEFAULT_CONTROLLER, observe_certificate
-from clusters.observations import (
-    FACTS_TYPES,
-    EventNote,
-    Observation,
-    RefreshedFacts,
-    facts_from_json,
-    facts_to_json,
-)
+from clusters.observations import EventNote, Observation
 
 TESTDATA = Path(__file__).parent.parent / "testdata"
 FAMILIES = ("external_secrets", "sealed_secrets", "secrets_store_csi")

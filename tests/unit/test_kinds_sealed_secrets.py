@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from clusters.facts import Relation, ResourceKey, SealedSecretFacts, SealingKeyFacts
 from clusters.kinds import BY_NAME
 from clusters.kinds.base import METADATA_ONLY
 from clusters.kinds.core_secrets import KEY_LABEL
 from clusters.kinds.sealed_secrets import DEFAULT_CONTROLLER, certificate_paths
-from clusters.observations import Relation, ResourceKey, SealedSecretFacts, SealingKeyFacts
 
 CLUSTER_WIDE = "sealedsecrets.bitnami.com/cluster-wide"
 NAMESPACE_WIDE = "sealedsecrets.bitnami.com/namespace-wide"

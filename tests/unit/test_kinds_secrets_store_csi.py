@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
-from clusters.kinds import BY_NAME
-from clusters.observations import (
+from clusters.facts import (
     ClassFacts,
     DriverFacts,
     Facts,
     MountFacts,
     NodeFacts,
-    Observation,
     Reference,
     Relation,
     ResourceKey,
     WorkloadFacts,
 )
+from clusters.kinds import BY_NAME
+from clusters.observations import Observation
 
 
 def observe(kind: str, document: dict[str, Any], **metadata: Any) -> Observation | None:

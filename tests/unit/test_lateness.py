@@ -6,7 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.observations import Observation, RefreshedFacts, ResourceKey
+from clusters.facts import RefreshedFacts, ResourceKey
+from clusters.observations import Observation
 from monitoring.diff import Known
 from monitoring.health import Health
 from monitoring.lateness import MOST, STEP, learnt

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.observations import MountedObject, MountFacts
+from clusters.facts import MountedObject, MountFacts
 from monitoring.rotation import with_change_times
 
 CREATED = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)

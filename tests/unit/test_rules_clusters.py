@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from clusters.observations import SealingCertificateFacts, SealingKeyFacts
+from clusters.facts import SealingCertificateFacts, SealingKeyFacts
 from monitoring.health import Health
 from monitoring.rules import RULES, judge_cluster
 from monitoring.rules.base import ClusterContext, Workload

@@ -10,7 +10,7 @@ from cronsim import CronSim
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.observations import SyncWindow
+from clusters.facts import SyncWindow
 from monitoring.rules.durations import LAST_MOMENT, after, go_duration, moment_words, span_words
 from monitoring.rules.sync_windows import next_allowed, readable
 

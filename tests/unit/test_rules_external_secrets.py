@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from clusters.observations import EventNote, RefreshedFacts, ResourceKey, StoreFacts, SyncWindow
+from clusters.facts import RefreshedFacts, ResourceKey, StoreFacts, SyncWindow
+from clusters.observations import EventNote
 from monitoring.health import Health
 from monitoring.rules.base import Context
 from tests.unit.rule_subjects import (

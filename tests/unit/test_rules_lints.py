@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from clusters.observations import (
+from clusters.facts import (
     PasswordFacts,
     ResourceKey,
     SealedItem,

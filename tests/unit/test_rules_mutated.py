@@ -11,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clusters.facts import MountFacts, ResourceKey
 from clusters.kinds import BY_NAME, JUDGED_KINDS
 from clusters.kinds.events import note
-from clusters.observations import MountFacts, ResourceKey
 from monitoring.rotation import with_change_times
 from monitoring.rules import judge, judge_cluster
 from monitoring.rules.base import Context
 from tests.recorded import JUDGED, Expectation
-from tests.unit.test_rules_recorded import World, world_of
+from tests.unit.recorded_world import World, world_of
 
 CAPTURES = list({expectation.capture: expectation for expectation in JUDGED}.values())
 MOMENTS = st.sampled_from([timedelta(0), timedelta(minutes=20), timedelta(hours=3), timedelta(days=60)])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from clusters.observations import DriverPodFacts, ResourceKey, SealingCertificateFacts, SealingKeyFacts, WorkloadFacts
+from clusters.facts import DriverPodFacts, ResourceKey, SealingCertificateFacts, SealingKeyFacts, WorkloadFacts
 from monitoring.health import Health
 from monitoring.rules import judge_cluster
 from monitoring.rules.base import Census, ClusterContext, KindState, SeenCertificate, SeenKey

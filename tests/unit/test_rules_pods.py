@@ -2,7 +2,7 @@
 
 import pytest
 
-from clusters.observations import (
+from clusters.facts import (
     ClassFacts,
     DriverPodFacts,
     MountedObject,
@@ -13,7 +13,9 @@ from clusters.observations import (
     ResourceKey,
     SecretFacts,
 )
+from clusters.observations import Observation
 from monitoring.health import Health
+from monitoring.rules import judge
 from monitoring.rules.base import Context, Newest
 from tests.unit.rule_subjects import (
     CLASS,
@@ -230,3 +232,16 @@ def test_pods_on_one_node_without_its_driver_are_one_cause() -> None:
     bare = beside(related={**SERVED, NODE: NodeFacts()}, siblings=(MOUNTED,), readable=T0_ONLY)
     other = with_(MOUNTED, pod="api", class_name="app")
     assert verdict(MOUNT, MOUNTED, at(1), bare).signature == verdict(MOUNT, other, at(1), bare).signature != ""
+
+
+def test_a_pod_of_unknown_age_is_no_reason_to_wait() -> None:
+    seen = Observation(key=POD_KEY, uid="u", fingerprint=1, created_at=None, facts=with_(WAITS, scheduled_at=None))
+    found = judge(seen, beside(), T0)
+    assert said(found) == NOT_MOUNTED
+    assert found.recheck_at is None
+
+
+def test_a_mount_of_unknown_age_is_compared_with_nothing() -> None:
+    undated = with_(MOUNTED, written_at=None, objects=(MountedObject(id="db", version="1"),))
+    changed = {**SERVED, CLASS: with_(CLASS_FACTS, objects=("other",), spec_written_at=at(1)), POD_KEY: RUNNING}
+    assert said(verdict(MOUNT, undated, at(2), beside(related=changed, siblings=(undated, MOUNTED)))) == {}

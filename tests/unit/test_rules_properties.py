@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clusters.facts import FACTS_TYPES, RefreshedFacts, facts_from_json, facts_to_json
 from clusters.kinds import JUDGED_KINDS
-from clusters.observations import FACTS_TYPES, RefreshedFacts, facts_from_json, facts_to_json
 from monitoring.health import Health, worst_of
 from monitoring.rules import RULES, judge, judge_cluster
 from monitoring.rules.base import ClusterContext, Context, Finding, Verdict
@@ -27,8 +27,8 @@ from tests.unit.rule_strategies import (
     subjects,
 )
 
-THOROUGH = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-FAIRLY = settings(THOROUGH, max_examples=40)
+THOROUGH = settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+FAIRLY = settings(THOROUGH, max_examples=80)
 ASKING_THE_CLOCK = sorted({*JUDGED_KINDS} - {"ClusterPushSecret", "ClusterSecretStore"})  # their rules are others' too
 SOON, LATER = st.integers(0, 200_000), st.integers(1, 10**9)  # seconds
 
@@ -66,7 +66,7 @@ def is_told(finding: Finding) -> bool:
 
 
 @pytest.mark.parametrize("kind", FACTS)
-@settings(THOROUGH, max_examples=30)
+@settings(THOROUGH, max_examples=60)
 @given(st.data())
 def test_no_rule_fails_on_values_of_the_right_type(kind: str, data: st.DataObject) -> None:
     assert_well_made(judge(*data.draw(subjects((kind,))), data.draw(moments)))

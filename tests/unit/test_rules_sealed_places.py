@@ -6,14 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from clusters.observations import (
-    DataWriter,
-    ResourceKey,
-    SealedItem,
-    SealingCertificateFacts,
-    SealingKeyFacts,
-    SecretFacts,
-)
+from clusters.facts import DataWriter, ResourceKey, SealedItem, SealingCertificateFacts, SealingKeyFacts, SecretFacts
 from monitoring.health import Health
 from monitoring.rules.base import Context, SeenCertificate, SeenSealed
 from tests.unit.rule_subjects import T0, Case, at, context, finding, said, verdict, with_, workload

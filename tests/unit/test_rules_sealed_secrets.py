@@ -2,7 +2,7 @@
 
 import pytest
 
-from clusters.observations import SealedItem, SealedSecretFacts
+from clusters.facts import SealedItem, SealedSecretFacts
 from monitoring.health import Health
 from monitoring.rules.base import Context, Workload
 from tests.unit.rule_subjects import T0, Case, at, context, deployment, event, finding, said, verdict, with_

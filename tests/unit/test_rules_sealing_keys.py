@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from clusters.observations import SealedItem, SealingKeyFacts
+from clusters.facts import SealedItem, SealingKeyFacts
 from monitoring.health import Health
 from monitoring.rules import causes, judge_cluster
 from monitoring.rules.base import Census, ClusterContext, SeenKey

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from clusters.observations import ClassFacts, MountedObject, MountFacts, NodeFacts, ResourceKey
+from clusters.facts import ClassFacts, MountedObject, MountFacts, NodeFacts, ResourceKey
 from monitoring.health import Health
 from monitoring.rules.base import Context
 from tests.unit.rule_subjects import CLASS, T0, WELL, Case, at, context, driver, event, said, verdict, with_

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clusters.observations import FailedNamespace, ParentFacts, ResourceKey, StoreFacts
+from clusters.facts import FailedNamespace, ParentFacts, ResourceKey, StoreFacts
 from monitoring.health import Health
 from monitoring.rules.base import Child
 from tests.unit.rule_subjects import T0, WELL, Case, at, context, event, finding, said, verdict, with_

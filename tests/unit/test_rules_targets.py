@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from clusters.observations import FailedNamespace, ParentFacts, RefreshedFacts, ResourceKey, SecretFacts, StoreFacts
+from clusters.facts import FailedNamespace, ParentFacts, RefreshedFacts, ResourceKey, SecretFacts, StoreFacts
 from monitoring.health import Health
 from monitoring.rules import causes
 from monitoring.rules.base import Context, Finding

@@ -8,14 +8,7 @@ import msgspec
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from clusters.observations import (
-    PodFacts,
-    PodMount,
-    RefreshedFacts,
-    SealedSecretFacts,
-    SealingCertificateFacts,
-    WorkloadFacts,
-)
+from clusters.facts import PodFacts, PodMount, RefreshedFacts, SealedSecretFacts, SealingCertificateFacts, WorkloadFacts
 from monitoring.health import Health
 from monitoring.rules import judge_cluster
 from monitoring.rules.base import Census, ClusterContext, Verdict

@@ -10,19 +10,18 @@ from typing import Any
 
 import msgspec
 
-from clusters.models import Cluster
-from clusters.observations import (
+from clusters.facts import (
     Facts,
     MountedObject,
     MountFacts,
-    Observation,
-    Outcome,
     ResourceKey,
     SealedItem,
     SealedSecretFacts,
     SealingCertificateFacts,
     SealingKeyFacts,
 )
+from clusters.models import Cluster
+from clusters.observations import Observation, Outcome
 from monitoring.families import JUDGED_KINDS
 from monitoring.health import Health, Severity
 from monitoring.models import (

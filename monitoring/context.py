@@ -28,12 +28,15 @@ from clusters.kinds import SUPPORTING_KINDS
 from clusters.models import Cluster
 from clusters.observations import EventNote, Observation
 from monitoring import memory
+from monitoring.families import ATTACHED_KINDS
 from monitoring.health import Health
 from monitoring.known import as_json, decoded
 from monitoring.rules.base import Child, ClusterContext, Context, Newest, Workload
 from monitoring.rules.thresholds import Thresholds, of_cluster
 
 CLASS_KIND = "SecretProviderClass"
+# Of which a cluster is judged as a whole. Secrets and generators may be thousands, and are looked at one by one.
+CLUSTER_KINDS = tuple(kind for kind in SUPPORTING_KINDS if kind not in ATTACHED_KINDS)
 PODS_PER_CLASS = 200  # whose Events a class is judged by: what keeps its Secret from being made happens in each of them
 EVENTS_PER_RESOURCE = 10  # the newest causes; older ones are history that pages read for themselves
 
@@ -183,12 +186,12 @@ class Overlay:
         namespaces = self.cluster.secret_namespaces
         readable = frozenset(kind for (kind,) in self._fetch(READABLE, {"fresh_from": fresh_from}))
         found: dict[ResourceKey, Workload] = {}
-        kinds = [kind for kind in SUPPORTING_KINDS if kind in readable]
+        kinds = [kind for kind in CLUSTER_KINDS if kind in readable]
         for kind, namespace, name, created_at, facts in self._fetch(SUPPORTING, {"kinds": kinds}):
             key = ResourceKey(kind, namespace, name)
             found[key] = Workload(key=key, facts=facts_from_json(kind, decoded(facts)), created_at=created_at)
         for key, news in self.news.items():
-            if key.kind in SUPPORTING_KINDS:
+            if key.kind in CLUSTER_KINDS:
                 found[key] = Workload(key=key, facts=news.facts, created_at=news.created_at)
         supporting: dict[str, list[Workload]] = defaultdict(list)
         for key, workload in found.items():

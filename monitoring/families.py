@@ -31,3 +31,6 @@ FAMILY_OF = {kind: family for family in FAMILIES for kind in family.kinds}
 
 # What people call a kind whose own name is too long for a table. Everything else is called by its Kubernetes name.
 SHORT_NAMES = {"SecretProviderClassPodStatus": "Mount", "SecretProviderClass": "Provider class"}
+
+# Supporting kinds that go with one resource each: what a Secret or a generator says is said of those that refer to it.
+ATTACHED_KINDS = ("Secret", "Password")

@@ -1,6 +1,6 @@
 """Judge what changed and what depends on it, for one cluster: observations and rows in, entries to record out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -116,15 +116,11 @@ def judge_cluster(cluster: Cluster, clock: Clock) -> Verdict:
     return rules.judge_cluster(context, clock.cluster_now)
 
 
-def concerns_cluster(entries: Iterable[Entry], rows: Mapping[ResourceKey, Known]) -> bool:
-    """Whether the cluster's own verdict may change with these entries: what it counts came, went or changed."""
-    for entry in entries:
-        row = rows.get(entry.observation.key)
-        before = {str(finding["rule"]) for finding in row.findings} if row else set()
-        after = {finding.rule for finding in entry.verdict.findings}
-        if COUNTED_RULES & (before ^ after):
-            return True
-    return False
+def concerns_cluster(entries: Iterable[Entry]) -> bool:
+    """Whether the cluster's own verdict may change with these entries: what it counts came or went."""
+    return any(
+        COUNTED_RULES & (entry.said_before ^ {finding.rule for finding in entry.verdict.findings}) for entry in entries
+    )
 
 
 def _entries(
@@ -260,6 +256,7 @@ def _entry(observation: Observation, verdict: Verdict, row: Known | None, clock:
         recheck_at=clock.ours(verdict.recheck_at),
         due_at=clock.ours(verdict.due_at),
         recreated=recreated,
+        said_before=frozenset(str(finding["rule"]) for finding in row.findings) if row else frozenset(),
     )
 
 

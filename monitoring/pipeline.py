@@ -15,10 +15,11 @@ from django.db import DatabaseError, transaction
 
 from clusters import collector
 from clusters.credentials import CredentialError, open_target
-from clusters.kinds import JUDGED_KINDS, SUPPORTING_KINDS
+from clusters.kinds import JUDGED_KINDS
 from clusters.models import Cluster
 from clusters.observations import EventNote, Failure, Outcome, Problem, ReadCursor, Snapshot, Target
 from monitoring import diff, judging, known, lateness, leases, memory, outcomes, recorder
+from monitoring.context import CLUSTER_KINDS
 from monitoring.diff import Changes, Known
 from monitoring.models import ClusterState
 
@@ -155,8 +156,8 @@ def judge_and_record(
         judged_kinds=JUDGED_KINDS,
     )
     recorder.refer(cluster.pk, changes.observed)
-    of_cluster = turned or failing or any(key.kind in SUPPORTING_KINDS for key in changes.keys)
-    if of_cluster or changes.removed or judging.concerns_cluster(entries, changes.known):
+    of_cluster = turned or failing or any(key.kind in CLUSTER_KINDS for key in changes.keys)
+    if of_cluster or changes.removed or judging.concerns_cluster(entries):
         judge_cluster(cluster, clock)
     return transitions
 
@@ -202,7 +203,7 @@ def _recheck(state: ClusterState, watch: Watch) -> int:
 def _judge_again(cluster: Cluster, rows: Sequence[Known], clock: judging.Clock) -> int:
     entries = judging.judge_again(cluster, rows, clock)
     transitions = recorder.record(cluster.pk, entries, (), at=clock.now, collection_id=None, judged_kinds=JUDGED_KINDS)
-    if judging.concerns_cluster(entries, {row.key: row for row in rows}):
+    if judging.concerns_cluster(entries):
         judge_cluster(cluster, clock)
     return transitions
 

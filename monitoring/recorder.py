@@ -20,7 +20,10 @@ from monitoring.rules.base import Finding, Verdict
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A resource to write with its verdict. All moments are by our clock; the verdict's are by the cluster's."""
+    """A resource to write with its verdict. All moments are by our clock; the verdict's are by the cluster's.
+
+    `said_before` are the rules whose findings the row had.
+    """
 
     observation: Observation
     verdict: Verdict
@@ -29,6 +32,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     recheck_at: datetime | None
     due_at: datetime | None
     recreated: bool = False
+    said_before: frozenset[str] = frozenset()
 
 
 # One statement writes rows, transitions and counts together, so that none of them can be missing. `old` reads the

@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, Sum
 
 from clusters.models import Cluster
 from clusters.observations import Outcome
-from monitoring.families import JUDGED_KINDS
+from monitoring.families import ATTACHED_KINDS, JUDGED_KINDS
 from monitoring.filters import CollectionFilters, TransitionFilters
 from monitoring.health import Health
 from monitoring.models import Collection, Cursor, Event, HealthCount, Reference, Resource, Transition
@@ -21,7 +21,6 @@ from monitoring.queries.resources import JudgedResource, cluster_ids, judged
 from monitoring.rules.base import Finding
 from monitoring.timelines import Run, Stretch, runs, stretches
 
-TARGET_KINDS = ("Secret", "Password")  # of these there may be thousands, and none is an operator
 MOST_SHOWN = 50
 READINGS: dict[str, str] = {Outcome.FORBIDDEN: "may not be read", Outcome.NOT_INSTALLED: "not installed"}
 
@@ -294,7 +293,7 @@ def cluster_detail(name: str, now: datetime) -> ClusterDetail | None:
     if cluster is None:
         return None
     state = getattr(cluster, "state", None)
-    supporting = Resource.objects.filter(cluster=cluster).exclude(kind__in=(*JUDGED_KINDS, *TARGET_KINDS))
+    supporting = Resource.objects.filter(cluster=cluster).exclude(kind__in=(*JUDGED_KINDS, *ATTACHED_KINDS))
     return ClusterDetail(
         cluster=cluster,
         silent=None if reports(cluster, now) else silence(cluster),

@@ -6,9 +6,19 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from clusters.facts import ParentFacts, Reference, Relation, ResourceKey, WorkloadFacts
-from clusters.observations import KindResult, Observation, Outcome, Snapshot
+from clusters.facts import (
+    ParentFacts,
+    Reference,
+    Relation,
+    ResourceKey,
+    SealedSecretFacts,
+    SealingCertificateFacts,
+    SecretFacts,
+    WorkloadFacts,
+)
+from clusters.observations import EventNote, KindResult, Observation, Outcome, Snapshot
 from monitoring import judging, known, leases, pipeline
+from monitoring.context import Overlay
 from monitoring.health import Health
 from monitoring.models import ClusterState, Collection, Resource, Transition
 from tests.integration.snapshots import (
@@ -175,3 +185,46 @@ def test_a_snapshot_from_another_address_is_dropped() -> None:
     apply(cluster, snapshot)
     assert not Resource.objects.exists()
     assert not Collection.objects.exists()
+
+
+def sealed(number: int, *, fingerprint: int) -> Observation:
+    return Observation(
+        key=ResourceKey("SealedSecret", "payments", f"db-{number}"),
+        uid=f"uid-sealed-{number}",
+        fingerprint=fingerprint,
+        created_at=NOW - 30 * DAY,
+        facts=SealedSecretFacts(ready=False, message="no key could decrypt secret (a)", updated_at=NOW, target="db"),
+    )
+
+
+def unsealed(number: int) -> EventNote:
+    told = event(
+        ResourceKey("SealedSecret", "payments", f"db-{number}"), "ok", fingerprint=90 + number, at=NOW + MINUTE
+    )
+    return msgspec.structs.replace(told, type="Normal", reason="Unsealed")
+
+
+def test_what_a_cluster_is_said_to_have_lost_ends_with_the_events_that_say_so() -> None:
+    cluster = make_cluster()
+    certificate = Observation(
+        key=ResourceKey("SealingCertificate", "kube-system", "sealed-secrets"),
+        uid="uid-certificate",
+        fingerprint=9,
+        created_at=NOW - DAY,
+        facts=SealingCertificateFacts(not_before=NOW - DAY, sha256="aa"),
+    )
+    resources = [certificate, *(sealed(number, fingerprint=number) for number in range(3))]
+    another = event(ResourceKey("SealedSecret", "payments", "other"), "Failed", fingerprint=80)
+    apply(cluster, complete(cluster, resources, events=[another]))
+    assert [finding["rule"] for finding in ClusterState.objects.get().findings] == ["cluster-rebuilt"]
+    apply(cluster, complete(cluster, resources, events=map(unsealed, range(3))), NOW + 2 * MINUTE)
+    assert ClusterState.objects.get().findings == []
+
+
+def test_a_cluster_is_not_judged_by_all_its_secrets() -> None:
+    cluster = make_cluster()
+    key = ResourceKey("Secret", "payments", "db")
+    secret = Observation(key=key, uid="uid-secret", fingerprint=1, created_at=NOW, facts=SecretFacts())
+    apply(cluster, complete(cluster, [secret, controller(fingerprint=2, ready=1)]))
+    assert set(Overlay(cluster, (), (), NOW).cluster_context().supporting) == {"Deployment"}
+    assert set(Overlay(cluster, [secret], (), NOW).cluster_context().supporting) == {"Deployment"}

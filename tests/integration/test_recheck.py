@@ -3,11 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
+from pytest_django.fixtures import Settings
 
 from clusters.observations import Failure, Problem
-from monitoring import pipeline
+from monitoring import known, pipeline
 from monitoring.health import Health
 from monitoring.models import ClusterState, HealthCount, Resource, Transition
+from monitoring.rules.thresholds import Override
 from tests.integration.snapshots import NOW, apply, complete, external_secret, failed, make_cluster, secret_store
 
 pytestmark = pytest.mark.django_db
@@ -66,3 +69,27 @@ def test_a_controller_that_stopped_is_found_by_the_clock_alone() -> None:
     assert (finding["rule"], finding["health"]) == ("cluster-controller-stopped", Health.FAILING)
     signatures = set(Resource.objects.filter(kind="ExternalSecret").values_list("signature", flat=True))
     assert signatures == {finding["signature"]}
+
+
+def test_thresholds_of_a_label_count_when_everything_is_judged_again(settings: Settings) -> None:
+    cluster = make_cluster(labels={"env": "dev"})
+    seen = [secret_store(fingerprint=1), external_secret("db", fingerprint=2)]
+    late = NOW + timedelta(hours=1, minutes=10)
+    apply(cluster, complete(cluster, seen))
+    apply(cluster, complete(cluster, seen), late)
+    pipeline.recheck_due(late)
+    assert Resource.objects.get(name="db").health == Health.STALE
+    settings.THRESHOLDS_BY_LABEL = (Override(label="env", value="dev", given={"grace_least": "30m"}),)
+    known.make_due(late)
+    pipeline.recheck_due(late)
+    assert Resource.objects.get(name="db").health == Health.HEALTHY
+    assert Resource.objects.get(name="db").recheck_at == NOW + timedelta(hours=1, minutes=30)
+
+
+def test_judgeagain_has_everything_judged_again(capsys: pytest.CaptureFixture[str]) -> None:
+    cluster = make_cluster()
+    apply(cluster, complete(cluster, [secret_store(fingerprint=1)]))
+    assert Resource.objects.get().recheck_at is None
+    call_command("judgeagain")
+    assert capsys.readouterr().out == "1 resources will be judged again.\n"
+    assert Resource.objects.get().recheck_at is not None

@@ -1,7 +1,7 @@
 """Advice about specs, counted by rule. Never mixed into health."""
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
@@ -25,7 +25,7 @@ class Lint:
     hint: str
     count: int = 0
     names: tuple[str, ...] = ()
-    about: tuple[str, ...] = field(default=())
+    about: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -41,13 +41,12 @@ def lints() -> tuple[Lint, ...]:
         for lint in state.lints:
             about[lint["rule"]].append(state.cluster.name)
             hints[lint["rule"]] = lint.get("hint", "")
-    found = [
-        Lint(rule=rule, hint=hint or "", count=count, names=tuple(names), about=tuple(about.pop(rule, ())))
-        for rule, hint, count, names in _counts()
-    ]
-    found += [
-        Lint(rule=rule, hint=hints[rule], names=tuple(names), about=tuple(names)) for rule, names in about.items()
-    ]
+    counts = {rule: (hint, count, names) for rule, hint, count, names in _counts()}
+    found = []
+    for rule in counts.keys() | about.keys():
+        hint, count, names = counts.get(rule, (hints.get(rule, ""), 0, []))
+        everywhere = tuple(sorted({*names, *about[rule]}))
+        found.append(Lint(rule=rule, hint=hint or "", count=count, names=everywhere, about=tuple(about[rule])))
     return tuple(sorted(found, key=lambda lint: (-lint.count, -len(lint.names), lint.rule)))
 
 

@@ -15,7 +15,7 @@ from monitoring.rules.base import Context
 from monitoring.rules.durations import after, go_duration, moment_words, span_words
 from monitoring.rules.judgement import Judgement, listed, newest_at, signed
 from monitoring.rules.lints import lint_refreshed
-from monitoring.rules.refreshing import cause_of, deletion
+from monitoring.rules.refreshing import cause_of, deletion, judge_poison
 from monitoring.rules.staleness import grace_of, judge_staleness, judge_versions
 from monitoring.rules.store_use import (
     absent_signature,
@@ -49,7 +49,7 @@ def judge_refreshed(judgement: Judgement, observation: Observation, facts: Refre
     poison = _unreadable_duration(facts, interval)
     lint_refreshed(judgement, facts, context)
     if poison:
-        _poison(judgement, observation, poison, context)
+        judge_poison(judgement, observation, poison, context)
     if facts.deleting_since is not None:
         deletion(judgement, context, "es-deletion-stuck", facts.deleting_since)
     if facts.ready is None:
@@ -73,22 +73,6 @@ def _unreadable_duration(facts: RefreshedFacts, interval: timedelta | None) -> s
         return facts.interval
     windows = facts.sync_windows
     return next((w.duration for w in windows if w.duration and go_duration(w.duration) is None), "") if windows else ""
-
-
-def _poison(judgement: Judgement, observation: Observation, duration: str, context: Context) -> None:
-    name = observation.key
-    judgement.find(
-        "es-poison-interval",
-        Health.FAILING,
-        f'The controller cannot read the duration "{duration[:80]}" of this object. While it exists, the controller '
-        f"sees no new or changed {name.kind} in the whole cluster, without any error on them.",
-        cause=f'time: invalid duration "{duration[:80]}"',
-        hint=f"Correct it (Go has no days: write 24h for 1d) or delete the object: "
-        f"kubectl -n {name.namespace} delete {name.kind.lower()} {name.name}",
-        since=observation.created_at if observation.facts.generation == 1 else None,
-        cause_class="poison",
-        signature=causes.not_acting(context.cluster, EXTERNAL_SECRETS),
-    )
 
 
 def _without_condition(judgement: Judgement, observation: Observation, facts: RefreshedFacts, context: Context) -> None:

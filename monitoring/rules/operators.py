@@ -73,7 +73,7 @@ def _poison(judgement: Judgement, context: ClusterContext) -> None:
         f"of External Secrets is refreshed or written in this cluster, and no status or Event tells.",
         hint=f"Correct the duration (Go has no days: 24h for 1d), or: kubectl {place}delete {first.kind.lower()} "
         f"{first.name}",
-        cause_class="poison",
+        cause_class=causes.POISON.id,
         signature=causes.not_acting(context, EXTERNAL_SECRETS),
     )
 

@@ -7,23 +7,14 @@ from monitoring.rules import causes
 from monitoring.rules.base import Context
 from monitoring.rules.durations import after, go_duration, moment_words, span_words
 from monitoring.rules.judgement import Judgement, listed, newest_warning
-from monitoring.rules.refreshing import UPKEEP, deletion
+from monitoring.rules.refreshing import UPKEEP, deletion, judge_poison
 from monitoring.rules.workloads import EXTERNAL_SECRETS, look_at_controller
 
 
 def judge_parent(judgement: Judgement, observation: Observation, facts: ParentFacts, context: Context) -> None:
     """ClusterExternalSecret and ClusterPushSecret. Ready=True only says that the objects were written."""
     if facts.interval and go_duration(facts.interval) is None:
-        judgement.find(
-            "es-poison-interval",
-            Health.FAILING,
-            f'The controller cannot read the duration "{facts.interval[:80]}" of this object. While it exists, the '
-            f"controller sees no new or changed {observation.key.kind} in the whole cluster.",
-            cause=f'time: invalid duration "{facts.interval[:80]}"',
-            hint="Correct spec.refreshTime (Go has no days: write 24h for 1d) or delete the object.",
-            cause_class="poison",
-            signature=causes.not_acting(context.cluster, EXTERNAL_SECRETS),
-        )
+        judge_poison(judgement, observation, facts.interval, context)
     if facts.deleting_since is not None:
         deletion(judgement, context, "es-deletion-stuck", facts.deleting_since)
     if facts.failed_namespaces or facts.ready is False:

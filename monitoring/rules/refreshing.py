@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from clusters.facts import ReconciledFacts
-from clusters.observations import EventNote
+from clusters.observations import EventNote, Observation
 from monitoring.health import Health
 from monitoring.rules.base import Context
+from monitoring.rules.causes import POISON, not_acting
 from monitoring.rules.durations import after, moment_words, span_words
 from monitoring.rules.judgement import Judgement, newest_warning
+from monitoring.rules.workloads import EXTERNAL_SECRETS
 
 EVENT_GAP: Final = timedelta(minutes=5)  # client-go lets one Event of an object through in 300 s once 25 came
 # Permanent Warnings about a provider's upkeep; never the cause of a failure.
@@ -41,3 +43,21 @@ def cause_of(facts: ReconciledFacts, success: datetime | None, events: tuple[Eve
     begun = after(facts.condition_since, -EVENT_GAP) if facts.condition_since else None
     oldest = max((moment for moment in (success, begun) if moment), default=None)
     return newest_warning(events, oldest, UPKEEP) or facts.message or facts.reason
+
+
+def judge_poison(judgement: Judgement, observation: Observation, duration: str, context: Context) -> None:
+    """A duration that Go cannot parse: the controller's typed decoder fails on the whole list of the kind (2.9.0)."""
+    key = observation.key
+    place = f"-n {key.namespace} " if key.namespace else ""
+    judgement.find(
+        "es-poison-interval",
+        Health.FAILING,
+        f'The controller cannot read the duration "{duration[:80]}" of this object. While it exists, the controller '
+        f"sees no new or changed {key.kind} in the whole cluster, without any error on them.",
+        cause=f'time: invalid duration "{duration[:80]}"',
+        hint=f"Correct it (Go has no days: write 24h for 1d) or delete the object: "
+        f"kubectl {place}delete {key.kind.lower()} {key.name}",
+        since=observation.created_at if observation.facts.generation == 1 else None,
+        cause_class=POISON.id,
+        signature=not_acting(context.cluster, EXTERNAL_SECRETS),
+    )

@@ -96,7 +96,8 @@ class CauseSerializer(serializers.Serializer[Cause]):
 
     signature = serializers.CharField(help_text="Stable while the cause lasts; filter resources by it.")
     health = HealthField()
-    headline = serializers.CharField()
+    subject = serializers.CharField(help_text="The store behind it, or its only resource; may be empty.")
+    headline = serializers.CharField(help_text="What is wrong, with `subject` before it.")
     rule = serializers.CharField(help_text="Of the finding that leads it.")
     cause = serializers.CharField(help_text="The controller's own words, scrubbed; may be empty.")
     cause_class = serializers.CharField(source="finding.cause_class", default="")

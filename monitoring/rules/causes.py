@@ -103,7 +103,8 @@ CLASSES: Final = (
         "bad-credentials",
         "Credentials are refused",
         r"(?<!:)\b401\b|unauthori[sz]ed"
-        r"|expiredtoken|invalidclienttokenid|invalid token|unable to log in|invalid_client",
+        r"|expiredtoken|invalidclienttokenid|invalid token|unable to log in|invalid_client"
+        r"|aadsts\d|invalid role or secret id",
         "The store's credentials are refused: renew them.",
     ),
     _class(

@@ -151,7 +151,7 @@ def test_a_broken_store_is_one_cause_with_all_its_readers_until_it_recovers(
     collect(cluster)
     (cause,) = causes(api)
     assert (cause["resources"], cause["clusters"], cause["cause"]) == (READERS + 1, ["real"], CAUSE)
-    assert cause["cause_class"] == "provider-unreachable"
+    assert (cause["cause_class"], cause["subject"]) == ("provider-unreachable", "shop/vault")
     rows = api.get("/api/v1/resources/", {"signature": cause["signature"], "limit": "500"}).json()["results"]
     assert len(rows) == READERS + 1
 

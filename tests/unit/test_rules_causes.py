@@ -22,6 +22,8 @@ WORDS = [
     ("bad-credentials", "cannot log in: Code: 401. Errors: Unauthorized"),
     ("provider-forbidden", "Error making API request. Code: 403. Errors: permission denied"),
     ("provider-forbidden", "AccessDeniedException: User is not authorized to perform: secretsmanager:GetSecretValue"),
+    ("bad-credentials", "AADSTS700016: Application was not found in the directory"),
+    ("bad-credentials", "Error making API request. Code: 400. Errors: * invalid role or secret ID"),
     ("provider-not-found", "error processing spec.data[0] (key: foo), err: Secret does not exist"),
     ("provider-not-found", "rpc error: code = NotFound desc = Secret not found"),
     ("provider-timeout", "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"),

@@ -63,7 +63,7 @@ def _collect(cluster: Cluster, objects: list[tuple[str, bytes]], spent: dict[str
     collection_id = outcomes.begin(cluster, snapshot, changes, NOW)
     recorder.advance(cluster.pk, list(snapshot.kinds.values()), NOW)
     news = judging.with_history(changes, clock)
-    _timed(spent, "remember", lambda: memory.remember(cluster.pk, news, (), NOW))
+    _timed(spent, "remember", lambda: memory.remember(cluster.pk, news, (), NOW, clock.offset))
     overlay = context.Overlay(cluster, news, (), NOW)
     judged = dict.fromkeys((o.key for o in news), Health.HEALTHY)
     contexts = _timed(spent, "contexts", lambda: overlay.contexts(news, overlay.cluster_context(), judged))

@@ -27,7 +27,7 @@ from clusters.facts import (
 from clusters.kinds import SUPPORTING_KINDS
 from clusters.models import Cluster
 from clusters.observations import EventNote, Observation
-from monitoring import memory
+from monitoring import lateness, memory
 from monitoring.families import ATTACHED_KINDS
 from monitoring.health import Health
 from monitoring.known import as_json, decoded
@@ -171,11 +171,19 @@ def parent_keys(observation: Observation) -> list[ResourceKey]:
 class Overlay:
     """One cluster's recorded knowledge with a snapshot's news laid over it."""
 
-    def __init__(self, cluster: Cluster, news: Iterable[Observation], removed: Iterable[ResourceKey], now: datetime):
+    def __init__(
+        self,
+        cluster: Cluster,
+        news: Iterable[Observation],
+        removed: Iterable[ResourceKey],
+        now: datetime,
+        offset: timedelta = timedelta(0),
+    ):
         self.cluster = cluster
         self.news = {observation.key: observation for observation in news}
         self.removed = frozenset(removed)
         self.now = now
+        self.offset = offset  # the cluster's clock minus ours
 
     def cluster_context(self) -> ClusterContext:
         """What is known of the cluster for judging its resources. Five statements. Its cursors must be recorded.
@@ -199,7 +207,7 @@ class Overlay:
                 supporting[key.kind].append(workload)
         ((lag,),) = self._fetch(QUEUE_LAG, {}) or ((0,),)
         return ClusterContext(
-            queue_lag=timedelta(seconds=lag),
+            queue_lag=lateness.rounded(timedelta(seconds=lag)),
             cluster_id=self.cluster.pk,
             name=self.cluster.name,
             labels=self.cluster.labels,
@@ -307,8 +315,15 @@ class Overlay:
             for o in observations
             if isinstance(o.facts, MountFacts)
         }
-        newest = memory.newest(self.cluster.pk, sources.values())
-        return {key: newest.get(source, {}) for key, source in sources.items()}
+        objects = {
+            o.key: [item.id for item in o.facts.objects] for o in observations if isinstance(o.facts, MountFacts)
+        }
+        wanted = [(source, object_id) for key, source in sources.items() for object_id in objects[key]]
+        newest = memory.newest(self.cluster.pk, wanted, self.offset)
+        return {
+            key: {name: found for name in objects[key] if (found := newest.get((source, name)))}
+            for key, source in sources.items()
+        }
 
     def _children(
         self, parents: list[ResourceKey], judged: Mapping[ResourceKey, Health]
@@ -318,7 +333,7 @@ class Overlay:
         found: dict[tuple[str, str], dict[ResourceKey, Child]] = defaultdict(dict)
         for parent_kind, parent_name, kind, namespace, name, health in self._fetch_keys(CHILDREN, parents):
             key = ResourceKey(kind, namespace, name)
-            if key not in self.removed:
+            if key not in self.removed and key not in self.news:  # what is new may have left its parent
                 found[parent_kind, parent_name][key] = Child(key=key, health=judged.get(key, Health(health)))
         for key, news in self.news.items():
             for parent in parent_keys(news):

@@ -102,25 +102,27 @@ def judge_changes(
     recreated = {o.key for o in changes.recreated}
     known_rows = {row.key: row for row in again} | dict(changes.known)
     rows = {key: row for key, row in known_rows.items() if key not in recreated}
-    return _entries(Overlay(cluster, observed, gone, clock.now), observed, rows, recreated, clock)
+    return _entries(Overlay(cluster, observed, gone, clock.now, clock.offset), observed, rows, recreated, clock)
 
 
 def judge_again(cluster: Cluster, rows: Iterable[Known], clock: Clock) -> list[Entry]:
     """Entries for those of these rows, and of their parents, whose verdict became another one."""
-    return _entries(Overlay(cluster, (), (), clock.now), [], {row.key: row for row in rows}, set(), clock)
+    return _entries(Overlay(cluster, (), (), clock.now, clock.offset), [], {row.key: row for row in rows}, set(), clock)
 
 
 def judge_cluster(cluster: Cluster, clock: Clock) -> Verdict:
     """The verdict on the cluster's keys, controllers and drivers, from what is recorded."""
-    context = with_census(Overlay(cluster, (), (), clock.now).cluster_context())
+    context = with_census(Overlay(cluster, (), (), clock.now).cluster_context(), clock.cluster_now)
     return rules.judge_cluster(context, clock.cluster_now)
 
 
 def concerns_cluster(entries: Iterable[Entry]) -> bool:
     """Whether the cluster's own verdict may change with these entries: what it counts came or went."""
-    return any(
-        COUNTED_RULES & (entry.said_before ^ {finding.rule for finding in entry.verdict.findings}) for entry in entries
-    )
+    return any(COUNTED_RULES.intersection(rule for rule, _ in entry.said_before ^ _said(entry)) for entry in entries)
+
+
+def _said(entry: Entry) -> frozenset[tuple[str, str]]:
+    return frozenset((finding.rule, finding.cause_class) for finding in entry.verdict.findings)
 
 
 def _entries(
@@ -256,7 +258,9 @@ def _entry(observation: Observation, verdict: Verdict, row: Known | None, clock:
         recheck_at=clock.ours(verdict.recheck_at),
         due_at=clock.ours(verdict.due_at),
         recreated=recreated,
-        said_before=frozenset(str(finding["rule"]) for finding in row.findings) if row else frozenset(),
+        said_before=frozenset(
+            (str(finding["rule"]), str(finding.get("cause_class", ""))) for finding in (row.findings if row else ())
+        ),
     )
 
 

@@ -85,35 +85,46 @@ SELECT {ROW} FROM monitoring_resource r WHERE r.cluster_id = %(cluster_id)s AND 
 
 
 # What another cluster's news may change: a mount of an object of which another cluster has a newer version (or ceased
-# to), a SealedSecret that is not synced while its ciphertext is opened elsewhere.
+# to), a SealedSecret that is not synced while its ciphertext is opened elsewhere (or no longer is). Left out is what
+# such news cannot change: mounts of pods that are gone, versions that mean nothing, what the clock judges again anyway.
 CONCERNED = f"""
-SELECT {ROW}, r.cluster_id FROM monitoring_mountedversion v
-JOIN monitoring_resource k ON k.kind = 'SecretProviderClass' AND k.facts->>'source' = v.source
-JOIN monitoring_reference f ON (f.cluster_id, f.relation, f.target_kind, f.target_namespace, f.target_name)
-    = (k.cluster_id, 'class', k.kind, k.namespace, k.name)
-JOIN monitoring_resource r ON r.id = f.resource_id AND r.kind = 'SecretProviderClassPodStatus'
-CROSS JOIN LATERAL jsonb_to_recordset(r.facts->'objects') AS o(id text, version text, changed_at timestamptz)
-WHERE v.cluster_id <> r.cluster_id AND o.id = v.object_id
-    AND (o.version <> v.version AND v.changed_at > o.changed_at)
-        <> (r.findings @> '[{{"rule": "csi-outdated-version"}}]')
-    AND (%(cluster_id)s::bigint IS NULL OR r.cluster_id = %(cluster_id)s)
+SELECT {ROW}, r.cluster_id FROM monitoring_resource r JOIN (
+    SELECT f.resource_id, bool_or(o.version <> v.version
+        AND v.changed_at > o.changed_at - make_interval(secs => s.clock_offset_ms / 1000.0)) AS is_behind
+    FROM monitoring_mountedversion v
+    JOIN monitoring_resource k ON k.kind = 'SecretProviderClass' AND k.facts->>'source' = v.source
+    JOIN monitoring_clusterstate s ON s.cluster_id = k.cluster_id
+    JOIN monitoring_reference f ON (f.cluster_id, f.relation, f.target_kind, f.target_namespace, f.target_name)
+        = (k.cluster_id, 'class', k.kind, k.namespace, k.name)
+    JOIN monitoring_resource m ON m.id = f.resource_id AND m.kind = 'SecretProviderClassPodStatus'
+    CROSS JOIN LATERAL jsonb_to_recordset(m.facts->'objects') AS o(id text, version text, changed_at timestamptz)
+    WHERE v.cluster_id <> m.cluster_id AND o.id = v.object_id
+        AND (%(cluster_id)s::bigint IS NULL OR m.cluster_id = %(cluster_id)s)
+    GROUP BY f.resource_id
+) c ON c.resource_id = r.id
+WHERE r.recheck_at IS NULL AND c.is_behind <> (r.findings @> '[{{"rule": "csi-outdated-version"}}]')
+    AND NOT r.findings @> '[{{"rule": "csi-orphaned-status"}}]'
+    AND NOT r.findings @> '[{{"rule": "csi-unstable-version"}}]'
 UNION
 SELECT {ROW}, r.cluster_id FROM monitoring_resource r
 WHERE r.kind = 'SealedSecret' AND r.findings <> '[]' AND r.findings @> '[{{"rule": "ss-not-synced"}}]'
-    AND NOT r.findings @> '[{{"rule": "ss-sealed-for-other"}}]'
     AND (%(cluster_id)s::bigint IS NULL OR r.cluster_id = %(cluster_id)s)
-    AND EXISTS (
+    AND r.findings @> '[{{"rule": "ss-sealed-for-other"}}]' <> EXISTS (
         SELECT 1 FROM jsonb_to_recordset(r.facts->'sealed') AS s(digest text)
         JOIN monitoring_ciphertext t ON t.digest = s.digest
         JOIN monitoring_resource e ON (e.cluster_id, e.kind, e.namespace, e.name)
             = (t.cluster_id, 'SealedSecret', t.namespace, t.name) AND e.facts->'ready' = 'true'
+            AND e.facts->'sealed' @> jsonb_build_array(jsonb_build_object('digest', t.digest))
     )
 """  # noqa: S608
 
 # Clusters that serve one certificate, or ceased to, without a finding that says so, or with one that should go.
 SHARING = """
 SELECT s.cluster_id FROM (
-    SELECT r.cluster_id, count(*) OVER (PARTITION BY r.facts->>'sha256') > 1 AS shared
+    SELECT r.cluster_id, EXISTS (
+        SELECT 1 FROM monitoring_servedcertificate o JOIN monitoring_resource e ON e.cluster_id = o.cluster_id
+            AND e.kind = 'SealingCertificate' AND e.facts->>'sha256' = o.sha256
+        WHERE o.sha256 = r.facts->>'sha256' AND o.cluster_id <> r.cluster_id) AS shared
     FROM monitoring_resource r WHERE r.kind = 'SealingCertificate'
 ) s JOIN monitoring_clusterstate c USING (cluster_id)
 GROUP BY s.cluster_id, c.findings
@@ -164,11 +175,14 @@ def clusters_to_recheck(now: datetime) -> list[int]:
         return [cluster_id for (cluster_id,) in cursor.fetchall()]
 
 
-def make_due(now: datetime) -> int:
-    """Let everything be judged again; return the number of resources. Needs no lease: it only moves a moment."""
+def make_due(cluster_id: int, now: datetime) -> int:
+    """Let everything of a cluster be judged again; return the number of resources. Its lease row must be locked."""
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE monitoring_clusterstate SET recheck_at = %(now)s", {"now": now})
-        cursor.execute("UPDATE monitoring_resource SET recheck_at = %(now)s", {"now": now})
+        params: dict[str, Any] = {"cluster_id": cluster_id, "now": now}
+        cursor.execute(
+            "UPDATE monitoring_clusterstate SET recheck_at = %(now)s WHERE cluster_id = %(cluster_id)s", params
+        )
+        cursor.execute("UPDATE monitoring_resource SET recheck_at = %(now)s WHERE cluster_id = %(cluster_id)s", params)
         return int(cursor.rowcount)
 
 

@@ -16,11 +16,11 @@ from monitoring.health import Health
 LEAST_SAMPLES = 5
 WEIGHT = 0.2  # of the newest collection: about the last five count
 MOST = timedelta(minutes=10)  # a controller that slows down for ever must become visible
-STEP = timedelta(seconds=15)  # so that verdicts do not change with every second of it
+STEP = timedelta(seconds=15)
 
 
 def learnt(before: timedelta, changed: Iterable[tuple[Observation, Known]], offset: timedelta) -> timedelta:
-    """The usual lateness after this collection, rounded up to 15 s.
+    """The usual lateness after this collection.
 
     `changed` pairs what changed with its row before, `offset` is the cluster's clock minus ours.
 
@@ -33,7 +33,13 @@ def learnt(before: timedelta, changed: Iterable[tuple[Observation, Known]], offs
     if len(samples) < LEAST_SAMPLES:
         return before
     usual = before * (1 - WEIGHT) + timedelta(seconds=median(samples)) * WEIGHT
-    return min(MOST, -(-usual // STEP) * STEP) if usual > STEP / 5 else timedelta(0)
+    # Whole seconds, downwards: rounding up would keep what was learnt once for ever.
+    return min(MOST, timedelta(seconds=usual // timedelta(seconds=1)))
+
+
+def rounded(lag: timedelta) -> timedelta:
+    """What rules reckon with: up to the next 15 s, so that verdicts do not change with every second; 3 s are none."""
+    return -(-lag // STEP) * STEP if lag > STEP / 5 else timedelta(0)
 
 
 def _late(observation: Observation, row: Known, offset: timedelta) -> timedelta | None:

@@ -6,7 +6,7 @@ function is one statement, whatever the number of resources.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
@@ -25,6 +25,7 @@ from monitoring.diff import Known
 from monitoring.known import as_json
 from monitoring.rules.base import Newest, SeenCertificate, SeenKey, SeenSealed
 from monitoring.rules.judgement import signed
+from monitoring.rules.staleness import CLOCK_TOLERANCE
 
 ELSEWHERE_PER_CIPHERTEXT = 5
 
@@ -73,8 +74,9 @@ FROM json_array_elements_text(%(digests)s) AS d(digest)
 CROSS JOIN LATERAL (
     SELECT t.cluster_id, c.name AS cluster, t.namespace, t.name, r.facts->'ready' = 'true' AS synced
     FROM monitoring_ciphertext t JOIN clusters_cluster c ON c.id = t.cluster_id
-    LEFT JOIN monitoring_resource r ON r.cluster_id = t.cluster_id AND r.kind = 'SealedSecret'
+    JOIN monitoring_resource r ON r.cluster_id = t.cluster_id AND r.kind = 'SealedSecret'
         AND r.namespace = t.namespace AND r.name = t.name
+        AND r.facts->'sealed' @> jsonb_build_array(jsonb_build_object('digest', t.digest))
     WHERE t.digest = d.digest
     ORDER BY (r.facts->'ready' = 'true') DESC NULLS LAST, t.id LIMIT %(limit)s
 ) e
@@ -87,8 +89,8 @@ JOIN monitoring_ciphertext t ON t.digest = d.digest GROUP BY t.digest
 
 NEWEST = """
 SELECT v.source, v.object_id, v.version, v.changed_at, c.name, v.cluster_id
-FROM monitoring_mountedversion v JOIN clusters_cluster c ON c.id = v.cluster_id
-WHERE v.source = ANY(%(sources)s)
+FROM json_to_recordset(%(wanted)s) AS w(source text, object_id text)
+JOIN monitoring_mountedversion v USING (source, object_id) JOIN clusters_cluster c ON c.id = v.cluster_id
 """
 
 CERTIFICATES = """
@@ -112,10 +114,15 @@ WHERE mine.cluster_id = %(cluster_id)s AND mine.kind = 'SealingCertificate' GROU
 """
 
 
-def remember(cluster_id: int, observed: Sequence[Observation], removed: Sequence[Known], now: datetime) -> None:
-    """Keep what this snapshot teaches beyond the resources' newest state. Five statements at most."""
+def remember(
+    cluster_id: int, observed: Sequence[Observation], removed: Sequence[Known], now: datetime, offset: timedelta
+) -> None:
+    """Keep what this snapshot teaches beyond the resources' newest state. Five statements at most.
+
+    `offset` is the cluster's clock minus ours: versions of several clusters are compared by our clock.
+    """
     _remember_ciphertexts(cluster_id, observed, now)
-    _remember_versions(cluster_id, observed)
+    _remember_versions(cluster_id, observed, now, offset)
     certificates = [
         {"sha256": o.facts.sha256, "not_before": o.facts.not_before}
         for o in observed
@@ -136,7 +143,8 @@ def _remember_ciphertexts(cluster_id: int, observed: Sequence[Observation], now:
     _write(REMEMBER_CIPHERTEXTS, cluster_id, rows, now)
 
 
-def _remember_versions(cluster_id: int, observed: Sequence[Observation]) -> None:
+def _remember_versions(cluster_id: int, observed: Sequence[Observation], now: datetime, offset: timedelta) -> None:
+    """A change that lies in the future is not kept: nothing could ever be newer."""
     mounts = [(o.key, o.facts) for o in observed if isinstance(o.facts, MountFacts)]
     classes = {key: ResourceKey("SecretProviderClass", key.namespace, facts.class_name) for key, facts in mounts}
     sources = _sources(cluster_id, set(classes.values()), observed)
@@ -145,11 +153,11 @@ def _remember_versions(cluster_id: int, observed: Sequence[Observation]) -> None
             "source": sources[classes[key]],
             "object_id": item.id,
             "version": item.version,
-            "changed_at": item.changed_at,
+            "changed_at": item.changed_at - offset,
         }
         for key, facts in mounts
         for item in facts.objects
-        if item.changed_at is not None and item.version
+        if item.changed_at is not None and item.version and item.changed_at - offset <= now + CLOCK_TOLERANCE
     ]
     _write(REMEMBER_VERSIONS, cluster_id, rows, None)
 
@@ -215,7 +223,7 @@ def shared_certificates(cluster_id: int) -> dict[str, tuple[str, ...]]:
 
 
 def sealed_elsewhere(cluster_id: int, digests: Iterable[str]) -> dict[str, tuple[SeenSealed, ...]]:
-    """By digest of a ciphertext: the SealedSecrets that hold or held it, the synced ones first."""
+    """By digest of a ciphertext: the SealedSecrets that hold it now, the synced ones first."""
     found: dict[str, list[SeenSealed]] = defaultdict(list)
     for digest, other_id, cluster, namespace, name, synced in _of_digests(SEALED_ELSEWHERE, digests):
         key = ResourceKey("SealedSecret", namespace, name)
@@ -228,15 +236,16 @@ def first_sealed(digests: Iterable[str]) -> dict[str, datetime]:
     return dict(_of_digests(FIRST_SEALED, digests))
 
 
-def newest(cluster_id: int, sources: Iterable[str]) -> dict[str, Mapping[str, Newest]]:
-    """By source and object id: the version that some mount changed to last."""
-    found: dict[str, dict[str, Newest]] = defaultdict(dict)
-    wanted = list(set(sources))
-    rows = _fetch(NEWEST, {"sources": wanted}) if wanted else []
-    for source, object_id, version, changed_at, cluster, other_id in rows:
-        here = other_id == cluster_id
-        found[source][object_id] = Newest(version=version, changed_at=changed_at, cluster=cluster, here=here)
-    return dict(found)
+def newest(cluster_id: int, objects: Iterable[tuple[str, str]], offset: timedelta) -> dict[tuple[str, str], Newest]:
+    """By source and object id: the version that some mount changed to last, its moment by this cluster's clock."""
+    wanted = [{"source": source, "object_id": object_id} for source, object_id in dict.fromkeys(objects)]
+    rows = _fetch(NEWEST, {"wanted": as_json(wanted)}) if wanted else []
+    return {
+        (source, object_id): Newest(
+            version=version, changed_at=changed_at + offset, cluster=cluster, here=other_id == cluster_id
+        )
+        for source, object_id, version, changed_at, cluster, other_id in rows
+    }
 
 
 def _of_digests(sql: str, digests: Iterable[str]) -> list[Any]:

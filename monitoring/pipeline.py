@@ -145,7 +145,7 @@ def judge_and_record(
         return 0
     recorder.note_events(cluster.pk, events, clock.now)
     observed = judging.with_history(changes, clock)
-    memory.remember(cluster.pk, observed, changes.removed, clock.now)
+    memory.remember(cluster.pk, observed, changes.removed, clock.now, clock.offset)
     entries = judging.judge_changes(cluster, changes, observed, events, turned, clock)
     transitions = recorder.record(
         cluster.pk,

@@ -22,7 +22,7 @@ from monitoring.rules.base import Finding, Verdict
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A resource to write with its verdict. All moments are by our clock; the verdict's are by the cluster's.
 
-    `said_before` are the rules whose findings the row had.
+    `said_before` are rule and class of the cause of each finding that the row had.
     """
 
     observation: Observation
@@ -32,7 +32,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     recheck_at: datetime | None
     due_at: datetime | None
     recreated: bool = False
-    said_before: frozenset[str] = frozenset()
+    said_before: frozenset[tuple[str, str]] = frozenset()
 
 
 # One statement writes rows, transitions and counts together, so that none of them can be missing. `old` reads the

@@ -29,6 +29,7 @@ from monitoring.api.serializers import (
 )
 from monitoring.forgetting import forget
 from monitoring.models import Lease
+from monitoring.rejudging import judge_all_again
 
 FIELDS = ("name", "api_url", "ca_pem", "token", "client_certificate", "client_key")
 TAGS = ["clusters"]
@@ -97,14 +98,16 @@ class ClusterView(ApiView):
     )
     def patch(self, request: Request, name: str) -> Response:
         given, now = _validated(ClusterChangeSerializer, request), timezone.now()
+        cluster = _cluster(name)
         registration.change(
-            _cluster(name),
+            cluster,
             now=now,
             enabled=given.get("enabled"),
             labels=given.get("labels"),
             interval=given.get("interval_seconds"),
             secret_namespaces=given.get("secret_namespaces"),
         )
+        judge_all_again(cluster, now)  # labels choose thresholds, the interval is part of the grace
         return Response(_detail(name, now))
 
     @extend_schema(

@@ -87,8 +87,8 @@ class Census(msgspec.Struct, frozen=True, kw_only=True):
 
     `periodic` are ExternalSecrets that must refresh by a moment, `overdue` those of them found not refreshed in time
     while Ready (es-silent-stale); `newest_refresh` is the newest refresh of any. `poison` are resources with
-    es-poison-interval. `sealed` and `sealed_failing` count SealedSecrets and those that no key decrypts, `sealed_old`
-    those created before `newest_key`, the beginning of the newest sealing key.
+    es-poison-interval. `sealed` and `sealed_failing` count SealedSecrets and those that no key decrypts (by the class
+    of their cause), `sealed_old` those created before `newest_key`, the beginning of the newest sealing key.
     """
 
     periodic: int = 0

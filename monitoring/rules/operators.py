@@ -68,11 +68,10 @@ def _poison(judgement: Judgement, context: ClusterContext) -> None:
     judgement.find(
         "cluster-poison-object",
         Health.FAILING,
-        f"{listed([str(key) for key in poison])} has a duration that the controller cannot read: while it exists, "
-        f"nothing "
-        f"of External Secrets is refreshed or written in this cluster, and no status or Event tells.",
-        hint=f"Correct the duration (Go has no days: 24h for 1d), or: kubectl {place}delete {first.kind.lower()} "
-        f"{first.name}",
+        f"{listed([str(key) for key in poison])} has a duration that the controller cannot read: while it exists, no "
+        f"status of External Secrets moves and nothing new or changed is seen in this cluster. No Event tells.",
+        hint=f"Do not restart the controller before: it would do nothing at all. Correct the duration (Go has no days: "
+        f"24h for 1d), or: kubectl {place}delete {first.kind.lower()} {first.name}",
         cause_class=causes.POISON.id,
         signature=causes.not_acting(context, EXTERNAL_SECRETS),
     )

@@ -136,7 +136,7 @@ def _outdated(
 
 
 class _Newest(NamedTuple):
-    """The newest version of one object, and when each mount that has it got it, in order."""
+    """The newest version of an object, and when each mount that has it got it, in order; without moments none is."""
 
     version: str
     moments: list[datetime]
@@ -159,7 +159,7 @@ class _Siblings:
 
 @lru_cache(maxsize=4)
 def _newest_of(siblings: _Siblings) -> dict[str, _Newest]:
-    """The newest version of each object by its id, where there is one.
+    """The newest version of each object by its id; without moments where each mount has its own.
 
     It is the version that some mount changed to last, not the one seen first: after a rollback the pod that followed is
     right. Computed once for all mounts of a class that are judged with the same context.
@@ -171,7 +171,9 @@ def _newest_of(siblings: _Siblings) -> dict[str, _Newest]:
     newest = {}
     for name, items in by_id.items():
         dated = [(item.changed_at, item.version) for item in items if item.changed_at is not None]
-        if dated and not _each_its_own(items):
+        if _each_its_own(items):
+            newest[name] = _Newest("", [])
+        elif dated:
             version = max(dated)[1]
             newest[name] = _Newest(version, sorted(moment for moment, other in dated if other == version))
     return newest
@@ -193,7 +195,7 @@ def _behind_since(
     newest version and went away.
     """
     near, far = _newest_of(_Siblings(context.siblings)).get(item.id), remembered.get(item.id)
-    if item.changed_at is None or _is_own(item, context.siblings):
+    if item.changed_at is None or (near is not None and not near.moments):
         return None, None
     if far is not None and (near is None or far.changed_at > near.moments[-1]):
         is_behind = far.version != item.version and far.changed_at > item.changed_at
@@ -202,10 +204,6 @@ def _behind_since(
         return None, None
     later = bisect_right(near.moments, item.changed_at)
     return (near.moments[later], None) if later < len(near.moments) else (None, None)
-
-
-def _is_own(item: MountedObject, siblings: tuple[MountFacts, ...]) -> bool:
-    return _each_its_own([other for mount in siblings for other in mount.objects if other.id == item.id])
 
 
 def _each_its_own(items: list[MountedObject]) -> bool:

@@ -16,7 +16,7 @@ from clusters.facts import (
 )
 from clusters.models import Cluster
 from clusters.observations import Observation
-from monitoring import memory, pipeline
+from monitoring import known, memory, pipeline
 from monitoring.health import Health
 from monitoring.models import Ciphertext, ClusterState, MountedVersion, Resource
 from tests.integration.snapshots import NOW, apply, complete, make_cluster, mount
@@ -62,7 +62,7 @@ def test_a_version_that_another_cluster_mounted_later_makes_this_one_outdated() 
     pipeline.compare_clusters(NOW + MINUTE)
     assert health(here) == Health.HEALTHY, "the grace is not over"
     mounted(here, "v1", NOW - DAY, NOW + 10 * MINUTE, 1)
-    pipeline.compare_clusters(NOW + 10 * MINUTE)
+    pipeline.recheck_due(NOW + 10 * MINUTE)
     assert health(here) == Health.STALE
     (finding,) = Resource.objects.get(cluster=here, kind="SecretProviderClassPodStatus").findings
     assert "prod-us" in finding["summary"]
@@ -157,3 +157,47 @@ def test_the_number_of_statements_does_not_grow(django_assert_max_num_queries: A
     apply(cluster, complete(cluster, [*seen, *more]))
     with django_assert_max_num_queries(40):
         apply(cluster, complete(cluster, [*seen, *more, sealed(synced=True, fingerprint=99)][1:]), NOW + MINUTE)
+
+
+def test_the_clock_of_a_cluster_is_no_news() -> None:
+    """Its clock runs an hour ahead: what it mounted long ago seems newer than what the other one mounts now."""
+    ahead, here = make_cluster("ahead"), make_cluster("prod-eu")
+    hour = timedelta(hours=1)
+    seen = mount("pod", "v1", fingerprint=1, written_at=NOW - MINUTE + hour, generation=2)
+    snapshot = complete(ahead, [provider_class("s"), driver(), seen])
+    apply(ahead, msgspec.structs.replace(snapshot, server_time=NOW + hour), NOW)
+    mounted(here, "v2", NOW, NOW, 1)
+    assert MountedVersion.objects.get().version == "v2"
+    pipeline.compare_clusters(NOW + MINUTE)
+    assert health(here) == Health.HEALTHY
+
+
+def test_a_change_in_the_future_hides_nothing() -> None:
+    here, there = make_cluster("prod-eu"), make_cluster("prod-us")
+    mounted(there, "v9", NOW + 3650 * DAY, NOW, 1)
+    assert not MountedVersion.objects.exists()
+    mounted(here, "v1", NOW - DAY, NOW, 1)
+    assert health(here) == Health.HEALTHY
+
+
+def test_what_was_sealed_anew_elsewhere_proves_nothing_any_more() -> None:
+    here, there = make_cluster("prod-eu"), make_cluster("prod-us")
+    apply(there, complete(there, [sealed(synced=True, fingerprint=1)]))
+    apply(here, complete(here, [sealed(synced=False, fingerprint=1)]))
+    assert rules_of(here) == ["ss-sealed-for-other", "ss-not-synced"]
+    apply(there, complete(there, [sealed(synced=True, fingerprint=2, digest="d2")]), NOW + MINUTE)
+    pipeline.compare_clusters(NOW + MINUTE)
+    assert rules_of(here) == ["ss-not-synced"]
+
+
+def test_what_news_cannot_change_is_not_looked_at_again() -> None:
+    here, there = make_cluster("prod-eu"), make_cluster("prod-us")
+    mounted(here, "v1", NOW - DAY, NOW, 1)
+    mounted(there, "v2", NOW - MINUTE, NOW, 2)
+    pipeline.compare_clusters(NOW)
+    assert known.clusters_concerned() == [], "within its grace the clock judges it again"
+    pipeline.recheck_due(NOW + 10 * MINUTE)
+    mounted(here, "v1", NOW - DAY, NOW + 10 * MINUTE, 1)
+    pipeline.recheck_due(NOW + 10 * MINUTE)
+    assert health(here) == Health.STALE
+    assert known.clusters_concerned() == []

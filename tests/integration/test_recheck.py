@@ -80,7 +80,7 @@ def test_thresholds_of_a_label_count_when_everything_is_judged_again(settings: S
     pipeline.recheck_due(late)
     assert Resource.objects.get(name="db").health == Health.STALE
     settings.THRESHOLDS_BY_LABEL = (Override(label="env", value="dev", given={"grace_least": "30m"}),)
-    known.make_due(late)
+    known.make_due(cluster.pk, late)
     pipeline.recheck_due(late)
     assert Resource.objects.get(name="db").health == Health.HEALTHY
     assert Resource.objects.get(name="db").recheck_at == NOW + timedelta(hours=1, minutes=30)
@@ -93,3 +93,14 @@ def test_judgeagain_has_everything_judged_again(capsys: pytest.CaptureFixture[st
     call_command("judgeagain")
     assert capsys.readouterr().out == "1 resources will be judged again.\n"
     assert Resource.objects.get().recheck_at is not None
+
+
+def test_one_refresh_time_in_the_future_proves_no_work() -> None:
+    cluster = make_cluster()
+    seen = [external_secret(f"app-{number}", fingerprint=number) for number in range(4)]
+    odd = external_secret("odd", fingerprint=8, at=NOW + timedelta(days=365))
+    apply(cluster, complete(cluster, [*seen, odd, secret_store(fingerprint=9)]))
+    later = NOW + timedelta(hours=2)
+    apply(cluster, complete(cluster, [*seen, odd, secret_store(fingerprint=9)]), later)
+    pipeline.recheck_due(later)
+    assert [finding["rule"] for finding in ClusterState.objects.get().findings] == ["cluster-controller-stopped"]

@@ -187,13 +187,13 @@ def test_a_snapshot_from_another_address_is_dropped() -> None:
     assert not Collection.objects.exists()
 
 
-def sealed(number: int, *, fingerprint: int) -> Observation:
+def sealed(number: int, *, fingerprint: int, message: str = "no key could decrypt secret (a)") -> Observation:
     return Observation(
         key=ResourceKey("SealedSecret", "payments", f"db-{number}"),
         uid=f"uid-sealed-{number}",
         fingerprint=fingerprint,
         created_at=NOW - 30 * DAY,
-        facts=SealedSecretFacts(ready=False, message="no key could decrypt secret (a)", updated_at=NOW, target="db"),
+        facts=SealedSecretFacts(ready=False, message=message, updated_at=NOW, target="db"),
     )
 
 
@@ -204,16 +204,30 @@ def unsealed(number: int) -> EventNote:
     return msgspec.structs.replace(told, type="Normal", reason="Unsealed")
 
 
-def test_what_a_cluster_is_said_to_have_lost_ends_with_the_events_that_say_so() -> None:
-    cluster = make_cluster()
-    certificate = Observation(
+def certificate() -> Observation:
+    return Observation(
         key=ResourceKey("SealingCertificate", "kube-system", "sealed-secrets"),
         uid="uid-certificate",
         fingerprint=9,
         created_at=NOW - DAY,
         facts=SealingCertificateFacts(not_before=NOW - DAY, sha256="aa"),
     )
-    resources = [certificate, *(sealed(number, fingerprint=number) for number in range(3))]
+
+
+def test_secrets_in_the_way_are_no_lost_keys() -> None:
+    cluster = make_cluster()
+    blocked = 'failed update: Resource "db" already exists and is not managed by SealedSecret'
+    resources = [certificate(), *(sealed(number, fingerprint=number, message=blocked) for number in range(3))]
+    apply(cluster, complete(cluster, resources))
+    assert ClusterState.objects.get().findings == []
+    again = [certificate(), *(sealed(number, fingerprint=10 + number) for number in range(3))]
+    apply(cluster, complete(cluster, again), NOW + MINUTE)
+    assert [finding["rule"] for finding in ClusterState.objects.get().findings] == ["cluster-rebuilt"]
+
+
+def test_what_a_cluster_is_said_to_have_lost_ends_with_the_events_that_say_so() -> None:
+    cluster = make_cluster()
+    resources = [certificate(), *(sealed(number, fingerprint=number) for number in range(3))]
     another = event(ResourceKey("SealedSecret", "payments", "other"), "Failed", fingerprint=80)
     apply(cluster, complete(cluster, resources, events=[another]))
     assert [finding["rule"] for finding in ClusterState.objects.get().findings] == ["cluster-rebuilt"]
@@ -228,3 +242,23 @@ def test_a_cluster_is_not_judged_by_all_its_secrets() -> None:
     apply(cluster, complete(cluster, [secret, controller(fingerprint=2, ready=1)]))
     assert set(Overlay(cluster, (), (), NOW).cluster_context().supporting) == {"Deployment"}
     assert set(Overlay(cluster, [secret], (), NOW).cluster_context().supporting) == {"Deployment"}
+
+
+def test_a_child_that_left_its_parent_does_not_count_there_any_more() -> None:
+    cluster = make_cluster()
+    child = external_secret("db", fingerprint=1, ready=False, message="no", reason="SecretSyncedError")
+    parent_key = ResourceKey("ClusterExternalSecret", "", "all")
+    held = (*child.references, Reference(Relation.PARENT, parent_key))
+    parent = Observation(
+        key=parent_key,
+        uid="uid-parent",
+        fingerprint=2,
+        created_at=NOW - DAY,
+        facts=ParentFacts(ready=True, provisioned=1),
+    )
+    store = secret_store(fingerprint=3)
+    apply(cluster, complete(cluster, [msgspec.structs.replace(child, references=held), parent, store]))
+    assert health("all") == Health.FAILING
+    left = msgspec.structs.replace(child, fingerprint=4)
+    apply(cluster, complete(cluster, [left, parent, store]), NOW + MINUTE)
+    assert health("all") == Health.HEALTHY

@@ -131,7 +131,12 @@ class World:
             newest_refresh=max((moment for moment in refreshed if moment), default=None),
             poison=tuple(sorted(key for key in rules if "es-poison-interval" in rules[key])),
             sealed=len(sealed),
-            sealed_failing=sum(1 for o in sealed if "ss-not-synced" in rules[o.key]),
+            sealed_failing=sum(
+                1
+                for o in sealed
+                for finding in verdicts[o.key].findings
+                if (finding.rule, finding.cause_class) == ("ss-not-synced", "undecryptable")
+            ),
             sealed_old=sum(1 for o in sealed if newest and o.created_at and o.created_at < newest),
         )
 

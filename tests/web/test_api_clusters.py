@@ -294,7 +294,7 @@ def test_a_removed_cluster_leaves_nothing_in_any_table(staff: Client) -> None:
     change = make.transition(made, Health.HEALTHY, now)
     change.collection = make.collection(cluster, now)
     change.save()
-    memory.remember(cluster.pk, make.memorable(now), (), now)
+    memory.remember(cluster.pk, make.memorable(now), (), now, timedelta(0))
     tables = [model for model in apps.get_models() if any(field.name == "cluster" for field in model._meta.fields)]
     assert [model.__name__ for model in tables if not model._default_manager.exists()] == []
     assert staff.delete("/api/v1/clusters/prod/").status_code == 204
@@ -341,3 +341,15 @@ def test_a_cluster_that_is_switched_off_is_not_read(staff: Client) -> None:
     add_cluster("prod", datetime.now(UTC), enabled=False)
     assert post(staff, {}, "/api/v1/clusters/prod/collect/")[0] == 409
     assert post(staff, {}, "/api/v1/clusters/none/collect/")[0] == 404
+
+
+def test_a_change_of_labels_has_the_cluster_judged_again(staff: Client) -> None:
+    now = datetime.now(UTC)
+    make.resource(make.cluster("prod", now), now=now)
+    make.resource(make.cluster("other", now), now=now)
+    answer = staff.patch(
+        "/api/v1/clusters/prod/", json.dumps({"labels": {"env": "dev"}}), content_type="application/json"
+    )
+    assert answer.status_code == 200
+    assert Resource.objects.get(cluster__name="prod").recheck_at is not None
+    assert Resource.objects.get(cluster__name="other").recheck_at is None

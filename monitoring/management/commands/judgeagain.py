@@ -5,11 +5,14 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from monitoring import known
+from clusters.models import Cluster
+from monitoring.rejudging import judge_all_again
 
 
 class Command(BaseCommand):
     help = "Have the workers judge every resource again, after a change of thresholds. Clusters are not read for it."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(f"{known.make_due(timezone.now())} resources will be judged again.")
+        now = timezone.now()
+        number = sum(judge_all_again(cluster, now) for cluster in Cluster.objects.all())
+        self.stdout.write(f"{number} resources will be judged again.")

@@ -22,9 +22,9 @@ RESULTS = ("complete", "partial", "failed")
 MIN_SEARCH, MAX_TEXT, MAX_VALUES = 3, 253, 50
 MAX_ID = 2**63 - 1
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-RULE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 SIGNATURE_FORM = re.compile(r"[0-9a-f]{16}")
 LINT_RULES = tuple(rule.id for rule in RULES.values() if rule.lint)
+FINDING_RULES = tuple(rule.id for rule in RULES.values() if not rule.lint)
 CAUSE_CLASSES = tuple(TITLES)
 # What a page or the API adds to every list besides its filters.
 PAGING = frozenset({"cursor", "limit"})
@@ -74,7 +74,7 @@ RESOURCE_PARAMETERS = (
     NAMESPACE,
     NAME,
     Parameter("store", "Secret store that is referred to: its name, or Kind/name."),
-    Parameter("finding", "Id of a rule that has a finding now."),
+    Parameter("finding", "Id of a rule that has a finding now.", FINDING_RULES),
     SIGNATURE,
     CAUSE_CLASS,
     Parameter("lint", "Id of a rule whose advice it has.", LINT_RULES),
@@ -154,7 +154,7 @@ def parse_resources(query: Query) -> ResourceFilters:
         namespaces=_texts(query, "namespace"),
         names=_texts(query, "name"),
         stores=_texts(query, "store"),
-        findings=_matching(query, "finding", RULE, "is not the id of a rule"),
+        findings=_choices(query, "finding", FINDING_RULES),
         signatures=_matching(query, "signature", SIGNATURE_FORM, "is not the signature of a cause"),
         cause_classes=_choices(query, "cause_class", CAUSE_CLASSES),
         lints=_choices(query, "lint", LINT_RULES),

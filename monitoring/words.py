@@ -52,8 +52,8 @@ SMALL = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "
 
 
 def counted(value: int, one: str, many: str = "") -> str:
-    """`1 cluster`, `2 clusters`."""
-    return f"{number(value)} {one if value == 1 else many or one + 's'}"
+    """`1 cluster`, `2 clusters`, `2 classes`."""
+    return f"{number(value)} {one if value == 1 else many or one + ('es' if one.endswith('s') else 's')}"
 
 
 def listed(names: tuple[str, ...] | list[str], most: int = 3) -> str:

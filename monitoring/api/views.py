@@ -68,7 +68,9 @@ class CauseDetail(ApiView):
         now = timezone.now()
         found = queries.cause(signature, now) if filters.SIGNATURE_FORM.fullmatch(signature) else None
         if found is None:
-            raise NotFound("Nothing suffers from this cause now.")
+            raise NotFound(
+                "Nothing that we can see suffers from this cause now: it is over, or its clusters do not report."
+            )
         by_cluster = [
             {"cluster": name, "resources": number} for name, number in queries.cause_by_cluster(signature, now)
         ]

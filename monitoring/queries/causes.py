@@ -11,7 +11,7 @@ from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Case, Count, IntegerField, Max, Min, Q, QuerySet, Value, When
 
 from monitoring import words
-from monitoring.families import JUDGED_KINDS
+from monitoring.families import JUDGED_KINDS, SHORT_NAMES
 from monitoring.filters import CauseFilters
 from monitoring.health import Health
 from monitoring.models import ClusterState, Resource
@@ -80,7 +80,8 @@ class Cause:
 
     @property
     def what(self) -> str:
-        return words.counted(self.count, self.kinds[0] if len(self.kinds) == 1 else "resource")
+        kind = self.kinds[0] if len(self.kinds) == 1 else "resource"
+        return words.counted(self.count, SHORT_NAMES.get(kind, kind))
 
     @property
     def query(self) -> Mapping[str, str]:

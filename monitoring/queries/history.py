@@ -9,6 +9,7 @@ import msgspec
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, Sum
 
+from clusters.kinds import BY_NAME
 from clusters.models import Cluster
 from clusters.observations import Outcome
 from monitoring.families import ATTACHED_KINDS, JUDGED_KINDS
@@ -263,6 +264,17 @@ class KindRow:
     @property
     def troubled(self) -> bool:
         return self.cursor.outcome in (Outcome.FORBIDDEN, Outcome.FAILED)
+
+    @property
+    def tier(self) -> str:
+        """The tier of rights that opens the kind; "T0" for what every cluster is expected to show."""
+        watched = BY_NAME.get(self.cursor.kind)
+        return watched.tier if watched else "T0"
+
+    @property
+    def not_given(self) -> bool:
+        """Whether it is refused as the default rights refuse it: somebody chose so."""
+        return self.cursor.outcome == Outcome.FORBIDDEN and self.tier != "T0"
 
     @property
     def reading(self) -> str:

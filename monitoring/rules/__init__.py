@@ -67,6 +67,7 @@ def judge(observation: Observation, context: Context, now: datetime) -> Verdict:
     facts = observation.facts
     judgement = Judgement(now, observation.key)
     try:
+        judgement.in_cluster(context.cluster.name)
         if not _is_unread(facts):
             _RULES_BY_KIND[observation.key.kind](judgement, observation, facts, _with_own_events(observation, context))
     except Exception as error:
@@ -104,6 +105,7 @@ def judge_cluster(context: ClusterContext, now: datetime) -> Verdict:
     subject = ()  # the same finding about several clusters is one cause
     judgement = Judgement(now, subject)
     try:
+        judgement.in_cluster(context.name)
         clusters.judge_cluster(judgement, context)
     except Exception as error:
         log.exception("could not judge a cluster")

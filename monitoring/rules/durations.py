@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 _TOKEN: Final = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+_PART: Final = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([^0-9.]*)")  # a number with any unit, or with none
 _NANOSECONDS: Final = {
     "ns": 1,
     "us": 1_000,
@@ -39,6 +40,21 @@ def go_duration(text: str) -> timedelta | None:
         return None
     microseconds = -(-total // 1000) if total < 1000 else total // 1000
     return sign * timedelta(microseconds=microseconds)
+
+
+def refusal(text: str) -> str:
+    """Why Go's time.ParseDuration refuses `text`, in its words: those that the controller's log holds.
+
+    Of a number that is none, or a duration too long for an int64, Go says no more than "invalid".
+    """
+    shown, rest = text[:80], text[1:] if text[:1] in ("-", "+") else text
+    while part := _PART.match(rest):
+        if not part[2]:
+            return f'time: missing unit in duration "{shown}"'
+        if part[2] not in _NANOSECONDS:
+            return f'time: unknown unit "{part[2][:20]}" in duration "{shown}"'
+        rest = rest[part.end() :]
+    return f'time: invalid duration "{shown}"'
 
 
 def _nanoseconds(text: str) -> int | None:

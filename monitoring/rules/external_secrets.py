@@ -238,7 +238,7 @@ def _diagnosis(cause: str, observation: Observation, facts: RefreshedFacts, cont
     if broken and (found.cause_class in ("", "store-not-ready") or _is_of_store(found)):
         store, related = broken[0]
         _, of_store = diagnosis_of(context.cluster, store, related, context.store_events.get(store, ()))
-        return found._replace(signature=of_store.signature)
+        return found._replace(signature=of_store.signature, hint=f"Repair the store first. {of_store.hint}")
     if absent and found.cause_class == "store-absent":
         return found._replace(signature=absent_signature(context.cluster, absent[0]))
     return found

@@ -18,11 +18,12 @@ class Judgement:
     Rules ask the clock only through `passed`, never through `now`: that is what makes `recheck_at` exact.
     """
 
-    __slots__ = ("_findings", "_lints", "_recheck_at", "_subject", "due_at", "now")
+    __slots__ = ("_cluster", "_findings", "_lints", "_recheck_at", "_subject", "due_at", "now")
 
     def __init__(self, now: datetime, subject: tuple[str, ...] = ()) -> None:
         self.now = now
         self.due_at: datetime | None = None
+        self._cluster = ""
         self._subject = subject  # what is judged, without its cluster
         self._findings: list[Finding] = []
         self._lints: list[Finding] = []
@@ -52,7 +53,8 @@ class Judgement:
         """Adds a finding. Raises KeyError for a rule that is not registered.
 
         `signature` joins what one cause brings about (see `causes`); without one, all findings of this rule on objects
-        of the same namespace and name, whatever their cluster, are one cause.
+        of the same namespace and name, whatever their cluster, are one cause. A kubectl command in `hint` is told the
+        cluster's context: pasted at night it must not reach another cluster.
         """
         self._findings.append(
             Finding(
@@ -61,7 +63,7 @@ class Judgement:
                 health=health,
                 summary=_clipped(summary),
                 cause=_clipped(cause),
-                hint=hint,
+                hint=self._with_context(hint),
                 since=since,
                 cause_class=cause_class,
                 signature=signature or (self._own_signature(rule) if health >= Health.AT_RISK else ""),
@@ -78,6 +80,13 @@ class Judgement:
         self._lints.append(
             Finding(rule=rule, severity=severity, health=Health.HEALTHY, summary=_clipped(summary), hint=hint)
         )
+
+    def in_cluster(self, name: str) -> None:
+        """Names the cluster that kubectl commands in hints are for."""
+        self._cluster = name
+
+    def _with_context(self, hint: str) -> str:
+        return hint.replace("kubectl ", f"kubectl --context {self._cluster} ") if self._cluster else hint
 
     def verdict(self) -> Verdict:
         return verdict(self._findings, lints=self._lints, recheck_at=self._recheck_at, due_at=self.due_at)

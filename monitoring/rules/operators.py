@@ -15,6 +15,7 @@ from monitoring.rules import causes
 from monitoring.rules.base import ClusterContext, KindState
 from monitoring.rules.durations import after, moment_words, span_words
 from monitoring.rules.judgement import Judgement, listed, signed
+from monitoring.rules.refreshing import REPAIR_POISON
 from monitoring.rules.workloads import (
     CSI_DRIVER,
     EXTERNAL_SECRETS,
@@ -70,8 +71,7 @@ def _poison(judgement: Judgement, context: ClusterContext) -> None:
         Health.FAILING,
         f"{listed([str(key) for key in poison])} has a duration that the controller cannot read: while it exists, no "
         f"status of External Secrets moves and nothing new or changed is seen in this cluster. No Event tells.",
-        hint=f"Do not restart the controller before: it would do nothing at all. Correct the duration (Go has no days: "
-        f"24h for 1d), or: kubectl {place}delete {first.kind.lower()} {first.name}",
+        hint=f"{REPAIR_POISON} kubectl {place}delete {first.kind.lower()} {first.name}",
         cause_class=causes.POISON.id,
         signature=causes.not_acting(context, EXTERNAL_SECRETS),
     )

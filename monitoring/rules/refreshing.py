@@ -11,10 +11,14 @@ from clusters.observations import EventNote, Observation
 from monitoring.health import Health
 from monitoring.rules.base import Context
 from monitoring.rules.causes import POISON, not_acting
-from monitoring.rules.durations import after, moment_words, span_words
+from monitoring.rules.durations import after, moment_words, refusal, span_words
 from monitoring.rules.judgement import Judgement, newest_warning
 from monitoring.rules.workloads import EXTERNAL_SECRETS
 
+REPAIR_POISON: Final = (
+    "Do not restart the controller: with this object there it starts and then does nothing at all. "
+    "Correct the duration (Go has no days: write 24h for 1d), or delete the object:"
+)
 EVENT_GAP: Final = timedelta(minutes=5)  # client-go lets one Event of an object through in 300 s once 25 came
 # Permanent Warnings about a provider's upkeep; never the cause of a failure.
 UPKEEP: Final = frozenset({"StoreUnmaintained", "StoreDeprecated"})
@@ -54,9 +58,8 @@ def judge_poison(judgement: Judgement, observation: Observation, duration: str, 
         Health.FAILING,
         f'The controller cannot read the duration "{duration[:80]}" of this object. While it exists, the controller '
         f"sees no new or changed {key.kind} in the whole cluster, without any error on them.",
-        cause=f'time: invalid duration "{duration[:80]}"',
-        hint=f"Correct it (Go has no days: write 24h for 1d) or delete the object: "
-        f"kubectl {place}delete {key.kind.lower()} {key.name}",
+        cause=refusal(duration),
+        hint=f"{REPAIR_POISON} kubectl {place}delete {key.kind.lower()} {key.name}",
         since=observation.created_at if observation.facts.generation == 1 else None,
         cause_class=POISON.id,
         signature=not_acting(context.cluster, EXTERNAL_SECRETS),

@@ -31,7 +31,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
 
 DEFAULTS: Final = Thresholds()
 NAMES: Final = Thresholds.__struct_fields__
-LONGEST: Final = timedelta(days=3650)
+LONGEST: Final = timedelta(hours=87_600)
 
 
 class BadThreshold(ValueError):
@@ -52,7 +52,7 @@ def _value(name: str, value: object) -> timedelta | float:
         raise BadThreshold(f"{name} must be a number above 0 and at most 1")
     span = go_duration(value) if isinstance(value, str) else None
     if span is None or not timedelta(0) <= span <= LONGEST:
-        raise BadThreshold(f"{name} must be a duration such as 90s, 10m or 24h")
+        raise BadThreshold(f"{name} must be a duration such as 90s, 10m or 24h, at most 87600h")
     return span
 
 

@@ -67,7 +67,7 @@ def cause(request: HttpRequest, now: datetime, signature: str) -> HttpResponse:
     limit = parse_limit(request.GET, default=ROWS, maximum=MOST_ROWS)
     found = queries.cause(signature, now) if SIGNATURE_FORM.fullmatch(signature) else None
     if found is None:
-        raise Http404("Nothing suffers from this cause now. It may be over: transitions tell what it was.")
+        raise Http404("Nothing that we can see suffers from this cause now: it is over, or its clusters do not report.")
     cursor = request.GET.get("cursor", "")
     counted = ResourceFilters(signatures=(signature,), healths=frozenset(NEEDS_SOMEONE))
     rows = queries.resources(counted, now, cursor, limit)

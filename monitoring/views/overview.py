@@ -79,6 +79,7 @@ def _unreported(silent: int, number: int) -> str:
     if not silent:
         return ""
     if number == 1:
-        return " No controller reports it."
+        return " It looks healthy to its controller."
     word = words.SMALL[silent] if silent < len(words.SMALL) else words.number(silent)
-    return f" {word} of them no controller reports."
+    looks = "looks healthy to its controller" if silent == 1 else "look healthy to their controllers"
+    return f" {word} of them {looks}."

@@ -38,7 +38,7 @@ def test_a_real_cluster_tells_what_is_served_and_allowed(real_api_server: ApiSer
     found = check()
     assert found["KIND"] == ["VERSION", "LIST", "WATCH", "READ"]
     assert found["ExternalSecret"] == ["v1", "yes", "yes", "0 found"]
-    assert "The credential may read secrets everywhere. That is more than is needed." in found
+    assert "The credential may read secrets everywhere, values included. T2 by namespace needs less." in found
     assert not Collection.objects.exists()
 
 

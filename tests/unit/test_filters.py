@@ -49,6 +49,7 @@ WRONG = [
     ("name=" + "x" * 254, "name"),
     ("cluster=" + ",".join(f"c{number}" for number in range(51)), "cluster"),
     ("finding=Es Not Ready", "finding"),
+    ("finding=es-not-redy", "finding"),
     ("signature=es-not-ready", "signature"),
     ("lint=es-not-ready", "lint"),
 ]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clusters.facts import SyncWindow
-from monitoring.rules.durations import LAST_MOMENT, after, go_duration, moment_words, span_words
+from monitoring.rules.durations import LAST_MOMENT, after, go_duration, moment_words, refusal, span_words
 from monitoring.rules.sync_windows import next_allowed, readable
 
 
@@ -56,6 +56,25 @@ from monitoring.rules.sync_windows import next_allowed, readable
 )
 def test_go_duration(text: str, seconds: float | None) -> None:
     assert go_duration(text) == (None if seconds is None else timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [  # what Go 1.26 prints
+        ("1d", 'time: unknown unit "d" in duration "1d"'),
+        ("1 h", 'time: unknown unit " h" in duration "1 h"'),
+        ("1h2x3y", 'time: unknown unit "x" in duration "1h2x3y"'),
+        ("60", 'time: missing unit in duration "60"'),
+        ("-1h30", 'time: missing unit in duration "-1h30"'),
+        ("", 'time: invalid duration ""'),
+        ("h", 'time: invalid duration "h"'),
+        ("--1h", 'time: invalid duration "--1h"'),
+        ("2562048h", 'time: invalid duration "2562048h"'),
+    ],
+)
+def test_a_refused_duration_is_told_as_go_tells_it(text: str, words: str) -> None:
+    assert go_duration(text) is None
+    assert refusal(text) == words
 
 
 @given(st.text(alphabet="0123456789.hmsuµn-+ d", max_size=12) | st.text(max_size=200))

@@ -114,9 +114,10 @@ def test_rule(context: ClusterContext, now: datetime, expected: dict[str, Health
 
 
 def test_the_cure_is_named() -> None:
-    (found,) = judge_cluster(of(census=Census(poison=(POISON,))), T0).findings
+    (found,) = judge_cluster(of(name="prod-eu", census=Census(poison=(POISON,))), T0).findings
     assert "ExternalSecret qa/nightly" in found.summary
-    assert "kubectl -n qa delete externalsecret nightly" in found.hint
+    assert "Do not restart" in found.hint
+    assert "kubectl --context prod-eu -n qa delete externalsecret nightly" in found.hint
 
 
 def test_a_known_version_is_told_of_a_stopped_controller() -> None:

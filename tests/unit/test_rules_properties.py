@@ -33,8 +33,9 @@ ASKING_THE_CLOCK = sorted({*JUDGED_KINDS} - {"ClusterPushSecret", "ClusterSecret
 SOON, LATER = st.integers(0, 200_000), st.integers(1, 10**9)  # seconds
 
 # The clock alone may take these away again. A refresh time in the future hides whether it is late until the clock has
-# caught up. A driver that fails to rotate says so at every poll, so that its silence for an hour is news itself.
-ENDED_BY_TIME = {"es-clock", "csi-rotation-failed"}
+# caught up. A driver that fails to rotate, or to make a Secret that we may not see, says so at every poll, so that its
+# silence for an hour is news itself.
+ENDED_BY_TIME = {"es-clock", "csi-rotation-failed", "csi-synced-secret-missing"}
 
 
 def said(verdict: Verdict) -> tuple[Any, ...]:

@@ -80,9 +80,19 @@ def test_the_overview_says_how_wide_and_since_when(viewer: Client, now: datetime
     assert "4 of 6 clusters reporting" in words
     assert "prod-ap unreachable since" in words
     assert "edge-7 waiting for its first collection" in words
-    assert "1 of 6 clusters cannot be seen. Five problems need someone. One of them no controller reports." in words
+    assert "1 of 6 clusters cannot be seen. Five problems need someone." in words
+    assert "One of them looks healthy to its controller." in words
     assert "44 resources in prod-us" in words
     assert "permission denied" in words
+
+
+def test_what_the_default_rights_refuse_is_no_trouble(viewer: Client, now: datetime) -> None:
+    cluster = make.cluster("prod-eu", now=now, forbidden=("Pod", "ExternalSecret"))
+    make.cursor(cluster, "Secret", now, read_at=None, outcome="forbidden")
+    words = text_of(viewer, "/clusters/prod-eu/")
+    assert "as the default rights intend; deploy/rbac/t1.yaml would add it" in words
+    assert "as the default rights intend; deploy/rbac/t2.yaml would add it" in words
+    assert "secretsdash-reader may not list this kind" in words
 
 
 def test_a_quiet_fleet_is_called_quiet_only_as_far_as_it_is_seen(viewer: Client, now: datetime) -> None:

@@ -55,7 +55,8 @@ class Command(BaseCommand):
             may = [WORDS[answers.get(Right(verb, watched.group, watched.plural))] for verb in VERBS]
             self._line(watched.kind, result.served_version or "-", *may, told(result))
         if any(answers.get(right) for right in SECRETS):
-            self.stdout.write("\nThe credential may read secrets everywhere. That is more than is needed.")
+            everywhere = "The credential may read secrets everywhere, values included. T2 by namespace needs less."
+            self.stdout.write(f"\n{everywhere}")
         elif snapshot.kinds["Secret"].namespaces:
             self.stdout.write("\nThe credential may read secrets in the namespaces named below, values included.")
         elif answers:

@@ -176,7 +176,8 @@ class Reading:
 
     async def _list(self, watched: WatchedKind, version: str) -> KindResult:
         namespaces = self._target.secret_namespaces if watched.by_namespace else ()
-        return await listing.read_kind(self._connection, watched, version, self._cursor(watched.kind), namespaces)
+        cursor = self._cursor(watched.kind)
+        return await listing.read_kind(self._connection, watched, version, cursor, namespaces, self._target.tag)
 
     async def _read_events(self, served: discovery.Served) -> KindResult:
         kinds = [kind for kind in JUDGED_KINDS if kind in served.versions]

@@ -18,6 +18,7 @@ from nacl.public import PrivateKey, PublicKey, SealedBox
 from clusters.entries import ClusterEntry
 from clusters.models import Cluster
 from clusters.observations import ReadCursor, Target
+from clusters.tagging import Tag, no_tag
 
 FORMAT = b"\x01"
 KEY_ID_BYTES = 8
@@ -95,7 +96,9 @@ def open_sealed(sealed: Sealed, private_key: str, *, api_url: str) -> Payload:
     return payload
 
 
-def open_target(cluster: Cluster, private_key: str, cursors: Mapping[str, ReadCursor], deadline: float) -> Target:
+def open_target(
+    cluster: Cluster, private_key: str, cursors: Mapping[str, ReadCursor], deadline: float, tag: Tag = no_tag
+) -> Target:
     """What reading the cluster needs, its credential opened. Raises a CredentialError."""
     credential = getattr(cluster, "credential", None)
     if credential is None:
@@ -112,6 +115,7 @@ def open_target(cluster: Cluster, private_key: str, cursors: Mapping[str, ReadCu
         cursors=cursors,
         deadline=deadline,
         secret_namespaces=cluster.secret_namespaces,
+        tag=tag,
     )
 
 

@@ -7,6 +7,7 @@ cluster.
 
 from datetime import datetime
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import msgspec
@@ -33,6 +34,7 @@ class Relation(StrEnum):
     NODE = "node"  # SecretProviderClassPodStatus -> CSINode
     PARENT = "parent"  # ExternalSecret -> ClusterExternalSecret, PushSecret -> ClusterPushSecret
     SOURCE = "source"  # PushSecret -> Secret
+    KEY = "key"  # ExternalSecret -> what it reads at the provider: "<store>#<key_digest>"
 
 
 class Reference(NamedTuple):
@@ -73,6 +75,24 @@ class ReconciledFacts(Facts, frozen=True):
     condition_since: datetime | None = None
 
 
+class RemoteKey(Record, frozen=True):
+    """One entry of an ExternalSecret's spec.data, or a dataFrom[].extract: what it reads at the provider.
+
+    `key`, `property` and `version` are names as the provider knows them, `secret_key` is the key that spec.data writes
+    ("" for extract, which writes all). `conversion`, `decoding` and `metadata_policy` are "" where they are what the
+    CRD would fill in (Default, None, None): External Secrets leaves that out of what is stored since 2.9.0.
+    """
+
+    store: ResourceKey
+    key: str = ""
+    property: str = ""
+    version: str = ""
+    secret_key: str = ""
+    conversion: str = ""
+    decoding: str = ""
+    metadata_policy: str = ""
+
+
 class RefreshedFacts(ReconciledFacts, frozen=True):
     """ExternalSecret and PushSecret: what External Secrets refreshes on an interval.
 
@@ -80,13 +100,19 @@ class RefreshedFacts(ReconciledFacts, frozen=True):
     status.syncedResourceVersion; `expected_version` is what it would be for the current generation, labels and
     annotations ("" = cannot be computed). `stores` are all stores the object reads, `store` the first for display
     ("ClusterSecretStore vault" or "SecretStore vault"), both empty for generators. `spec_written_at` is the newest
-    managedFields time of a manager that owns part of the spec, labels or annotations (None: not known). `written_api`
-    is the oldest API version in which a manager still writes part of the spec ("v1beta1"; "" = the one that is stored).
-    `finds_all` marks a dataFrom[].find that selects by neither name, path nor tags.
+    managedFields time of a manager that owns part of the spec, labels or annotations (None: not known),
+    `spec_written_by` that manager. `written_api` is the oldest API version in which a manager still writes part of the
+    spec ("v1beta1"; "" = the one that is stored). `finds_all` marks a dataFrom[].find that selects by neither name,
+    path nor tags. `keys` are what an ExternalSecret names at its providers, in the order of the spec, 100 at most;
+    searches and generators name nothing. `template_tag` is a tag of spec.target.template (see clusters.tagging; ""
+    without a template, or without a key): a template may hold values, so nothing else of it is kept.
+    `in_turn`, by our history: its last refresh came when it was due, and with nothing changed that it syncs.
+    `rotate_after_days` is what an ExternalSecret asks for by annotation: after so many days another value (0: nothing).
     """
 
     refreshed_at: datetime | None = None
     spec_written_at: datetime | None = None
+    spec_written_by: str = ""
     interval: str = ""
     policy: str = ""
     store: str = ""
@@ -100,6 +126,10 @@ class RefreshedFacts(ReconciledFacts, frozen=True):
     sync_windows: tuple[SyncWindow, ...] = ()
     written_api: str = ""
     finds_all: bool = False
+    keys: tuple[RemoteKey, ...] = ()
+    template_tag: str = ""
+    in_turn: bool = False
+    rotate_after_days: int = 0
 
 
 class FailedNamespace(Record, frozen=True):
@@ -117,13 +147,24 @@ class ParentFacts(ReconciledFacts, frozen=True):
 
 
 class StoreFacts(ReconciledFacts, frozen=True):
-    """SecretStore and ClusterSecretStore. `provider` is the type only (vault, aws ...), `server` its host if public."""
+    """SecretStore and ClusterSecretStore. `provider` is the type only (vault, aws ...), `server` its host if public.
+
+    `path` says where at the provider, for people: "https://vault.example.com/kv", "SecretsManager eu-central-1", a GCP
+    project, the host of an Azure vault; "" for others. `source` is a digest of what addresses the provider (32 hex
+    digits, an allowlist per provider, see kinds/providers.py): one key in two stores of one source is the same key, as
+    far as stores tell. "" where that is not known: nothing to compare with. `spec_written_at` and `spec_written_by` as
+    in RefreshedFacts, of the spec alone.
+    """
 
     provider: str = ""
     server: str = ""
+    path: str = ""
+    source: str = ""
     controller: str = ""
     namespaces_limited: bool = False
     written_api: str = ""
+    spec_written_at: datetime | None = None
+    spec_written_by: str = ""
 
 
 class SealedItem(Record, frozen=True):
@@ -144,20 +185,25 @@ class SealedSecretFacts(ReconciledFacts, frozen=True):
 
     `sealed` are the encrypted items, never their ciphertext. `scope` is what decryption uses (the object's own
     annotations), `template_scope` what its template says: strict, namespace-wide or cluster-wide.
-    `spec_written_at` is the newest managedFields time of a manager that owns part of the spec (None: not known).
-    `template_items` are the keys of spec.template.data. `shares_target`: its template says that the Secret is patched
-    (`patch`) or has no owner (`skip-set-owner-references`), so that ownership tells nothing.
+    `spec_written_at` is the newest managedFields time of a manager that owns part of the spec (None: not known),
+    `spec_written_by` that manager. `template_items` are the keys of spec.template.data. `shares_target`: its
+    template says that the Secret is patched (`patch`) or has no owner (`skip-set-owner-references`), so that ownership
+    tells nothing. `sealed_before`, by our history: a short hash of the ciphertexts before the present ones.
+    `rotate_after_days` as in RefreshedFacts.
     """
 
     observed_generation: int = 0
     updated_at: datetime | None = None
     spec_written_at: datetime | None = None
+    spec_written_by: str = ""
     scope: str = "strict"
     template_scope: str = "strict"
     sealed: tuple[SealedItem, ...] = ()
     template_items: tuple[str, ...] = ()
     shares_target: bool = False
     target: str = ""
+    sealed_before: str = ""
+    rotate_after_days: int = 0
 
 
 class SealingKeyFacts(Facts, frozen=True):
@@ -180,7 +226,9 @@ class ClassFacts(Facts, frozen=True):
     """SecretProviderClass: provider type, the names it asks for, the Secrets it makes. Never its parameters.
 
     `source` is a digest of what addresses the provider (region, vault, tenant; an allowlist per provider): two classes
-    with one source and one object id read the same secret. "" where that is not known.
+    with one source and one object id read the same secret. "" where that is not known. `spec_written_at` is the newest
+    managedFields time of a manager that owns part of the spec, else of the creation; `spec_written_by` that manager.
+    `rotate_after_days` as in RefreshedFacts.
     """
 
     provider: str = ""
@@ -188,6 +236,8 @@ class ClassFacts(Facts, frozen=True):
     objects: tuple[str, ...] = ()
     secret_names: tuple[str, ...] = ()
     spec_written_at: datetime | None = None
+    spec_written_by: str = ""
+    rotate_after_days: int = 0
 
 
 class MountedObject(Record, frozen=True):
@@ -255,6 +305,9 @@ class SecretFacts(Facts, frozen=True):
     `owner` is the object that controls it, or its first owner ("" for none), `owner_uid` its UID. `managed_by` is the
     controller whose label or annotation it bears: external-secrets, sealed-secrets, secrets-store-csi or "".
     `empty`: the controller's hash says that it has no data. `last_applied`: an annotation of kubectl holds its values.
+    `data_tag` is a tag of External Secrets' hash of its data, after the hash's algorithm: "sha3.<tag>" or "md5.<tag>"
+    (see clusters.tagging, whose `comparable` says which two may be compared; "" without the hash, or without a key).
+    `tag_before` and `tag_since`, by our history: the comparable tag before this one, and when this one was written.
     """
 
     owner_kind: str = ""
@@ -263,6 +316,9 @@ class SecretFacts(Facts, frozen=True):
     managed_by: str = ""
     empty: bool = False
     last_applied: bool = False
+    data_tag: str = ""
+    tag_before: str = ""
+    tag_since: datetime | None = None
     writers: tuple[DataWriter, ...] = ()
 
 
@@ -322,6 +378,12 @@ FACTS_TYPES: dict[str, type[Facts]] = {
     "DaemonSet": WorkloadFacts,
     "Deployment": WorkloadFacts,
 }
+
+
+def key_digest(key: str, property: str) -> str:
+    """Sixteen hex digits for one key at a provider, and the property of it that is read ("" = all of it)."""
+    # The length keeps ("a", "bc") and ("ab", "c") apart.
+    return blake2b(f"{len(key)} {key}{property}".encode(), digest_size=8).hexdigest()
 
 
 def facts_to_json(facts: Facts) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import msgspec
 
 from clusters.connection import Connection, ReadFailed
 from clusters.kinds import WatchedKind, events
-from clusters.kinds.base import JSON, Item, fingerprint
+from clusters.kinds.base import JSON, Item, Observe, fingerprint
 from clusters.observations import EventNote, Failure, KindResult, Observation, Outcome, Problem, ReadCursor
+from clusters.tagging import Tag, no_tag
 
 PAGE_SIZE = 500
 # A million objects. A server that never stops paging is stopped by the deadline before; this bounds our memory.
@@ -81,14 +82,19 @@ class Content:
 
 
 async def read_kind(
-    connection: Connection, watched: WatchedKind, version: str, cursor: ReadCursor, namespaces: Sequence[str] = ()
+    connection: Connection,
+    watched: WatchedKind,
+    version: str,
+    cursor: ReadCursor,
+    namespaces: Sequence[str] = (),
+    tag: Tag = no_tag,
 ) -> KindResult:
     """Everything of one kind, or what there is of it in `namespaces`, if any. Raises ReadFailed."""
-    content = Content(cursor.known)
+    content, observe = Content(cursor.known), _strict(watched, watched.observing(tag))
     for namespace in namespaces or ("",):
         path = _path(watched, version, namespace)
         for selector in watched.selectors:
-            request = ListRequest(path, selector, watched.accept, watched.list_kind, _strict(watched))
+            request = ListRequest(path, selector, watched.accept, watched.list_kind, observe)
             try:
                 await _read_list(connection, request, content)
             except ReadFailed as failed:
@@ -153,21 +159,21 @@ def not_read(kind: str, failed: ReadFailed) -> KindResult:
     return KindResult(kind=kind, outcome=outcome, problem=failed.problem)
 
 
-def _strict(watched: WatchedKind) -> Callable[[Item], Observation | None]:
+def _strict(watched: WatchedKind, observe: Observe) -> Observe:
     """`observe`, but an item without a usable name spoils the list unless the kind skips items by design.
 
     Leaving such an item out would make its resource look deleted.
     """
     if watched.filtered:
-        return watched.observe
+        return observe
 
-    def observe(item: Item) -> Observation:
-        observation = watched.observe(item)
+    def observe_each(item: Item) -> Observation:
+        observation = observe(item)
         if observation is None:
             raise ReadFailed(Failure.BAD_ANSWER, f"The list of {watched.plural} holds an item without a usable name.")
         return observation
 
-    return observe
+    return observe_each
 
 
 async def _read_list(connection: Connection, request: ListRequest, content: Content) -> None:

@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from clusters.facts import Facts, Reference, ResourceKey
+from clusters.tagging import Tag, no_tag
 
 
 class Observation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -120,7 +121,7 @@ class ReadCursor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Target:
-    """A cluster to read, with its opened credential. Never logged, pickled or compared; repr hides the token."""
+    """A cluster to read, with its opened credential. Never logged, pickled or compared; repr hides the secrets."""
 
     __slots__ = (
         "api_url",
@@ -132,6 +133,7 @@ class Target:
         "deadline",
         "name",
         "secret_namespaces",
+        "tag",
         "token",
     )
 
@@ -148,6 +150,7 @@ class Target:
         cursors: Mapping[str, ReadCursor],
         deadline: float,
         secret_namespaces: Sequence[str] = (),
+        tag: Tag = no_tag,
     ) -> None:
         self.cluster_id = cluster_id
         self.name = name
@@ -158,6 +161,7 @@ class Target:
         self.client_key = client_key
         self.cursors = cursors
         self.secret_namespaces = tuple(secret_namespaces)  # where Secrets may be listed; empty: in all
+        self.tag = tag  # for what must not be stored as it is
         self.deadline = deadline  # seconds for the whole collection
 
     def __repr__(self) -> str:

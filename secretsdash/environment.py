@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from monitoring.rotation import policy
 from monitoring.rules.thresholds import BadThreshold, Override, Thresholds, parse
 
 TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
@@ -74,6 +75,15 @@ def thresholds_by_label(name: str, base: Thresholds) -> tuple[Override, ...]:
     return tuple(found)
 
 
+def rotation_policy(name: str) -> tuple[policy.Rule, ...]:
+    """After how many days values are to be rotated, as a JSON list of rules. See monitoring.rotation.policy."""
+    try:
+        return policy.parse(json.loads(text(name) or "[]"))
+    except (ValueError, RecursionError) as error:
+        reason = f"{error}" if isinstance(error, policy.BadRule) else "it must be JSON"
+        raise ImproperlyConfigured(f"{name}: {reason}.") from None
+
+
 def _json_object(name: str) -> dict[str, object]:
     try:
         value = json.loads(text(name) or "{}")
@@ -112,6 +122,11 @@ def secret(name: str, default: str = "") -> str:
 
 def sealing_key(name: str) -> str:
     """A Curve25519 key in base64, or an empty string when it is not set."""
+    return base64.b64encode(key(name)).decode()
+
+
+def key(name: str) -> bytes:
+    """The 32 bytes that the variable holds in base64, or none when it is not set."""
     value = secret(name)
     try:
         raw = base64.b64decode(value, validate=True)
@@ -119,7 +134,7 @@ def sealing_key(name: str) -> str:
         raise ImproperlyConfigured(f"{name} must be base64.") from None
     if value and len(raw) != 32:
         raise ImproperlyConfigured(f"{name} must hold 32 bytes.")
-    return value
+    return raw
 
 
 def database(url: str, password: str) -> dict[str, object]:

@@ -49,12 +49,21 @@ COLLECTION_DEADLINE = environment.number("COLLECTION_DEADLINE", 20, minimum=1, m
 COLLECTION_RETENTION_DAYS = environment.number("COLLECTION_RETENTION_DAYS", 14, minimum=1, maximum=3650)
 EVENT_RETENTION_DAYS = environment.number("EVENT_RETENTION_DAYS", 30, minimum=1, maximum=3650)
 TRANSITION_RETENTION_DAYS = environment.number("TRANSITION_RETENTION_DAYS", 400, minimum=1, maximum=3650)
+ROTATION_RETENTION_DAYS = environment.number("ROTATION_RETENTION_DAYS", 1100, minimum=1, maximum=3650)
+# Samples of health for trends: every 5 minutes, the worst of each hour, the worst of each day.
+SAMPLE_RETENTION_DAYS = environment.number("SAMPLE_RETENTION_DAYS", 3, minimum=1, maximum=3650)
+HOURLY_RETENTION_DAYS = environment.number("HOURLY_RETENTION_DAYS", 40, minimum=1, maximum=3650)
+DAILY_RETENTION_DAYS = environment.number("DAILY_RETENTION_DAYS", 1100, minimum=1, maximum=3650)
 # The limits that rules judge by, and what clusters with a label get instead.
 THRESHOLDS = environment.thresholds("THRESHOLDS")
 THRESHOLDS_BY_LABEL = environment.thresholds_by_label("THRESHOLDS_BY_LABEL", THRESHOLDS)
+# After how many days values are to be rotated.
+ROTATION_POLICY = environment.rotation_policy("ROTATION_POLICY")
 # Credentials are sealed for the public key; only a process that holds the private key (a worker) can open them.
 CREDENTIAL_PUBLIC_KEY = environment.sealing_key("CREDENTIAL_PUBLIC_KEY")
 CREDENTIAL_PRIVATE_KEY = environment.sealing_key("CREDENTIAL_PRIVATE_KEY")
+# What a worker makes tags with, of hashes that must not be stored (clusters.tagging). Without it there are no tags.
+TAG_KEY = environment.key("TAG_KEY")
 # Networks that may be dialled although the hard floor forbids them: loopback, link-local, metadata services, our own
 # database and broker. The latter are resolved when the first address is checked, not here.
 DIAL_ALLOWED_NETWORKS = dial.policy(

@@ -54,6 +54,7 @@ def _prepare_django() -> None:
         "SECRET_KEY": "tests-only-" + "0123456789" * 5,
         "CREDENTIAL_PUBLIC_KEY": base64.b64encode(bytes(pair.public_key)).decode(),
         "CREDENTIAL_PRIVATE_KEY": base64.b64encode(bytes(pair)).decode(),
+        "TAG_KEY": base64.b64encode(bytes(range(32))).decode(),
         "DIAL_ALLOWED_NETWORKS": "127.0.0.0/8",
         "LOG_FORMAT": "console",
         "LOG_LEVEL": "WARNING",

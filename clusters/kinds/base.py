@@ -16,6 +16,7 @@ import msgspec
 from clusters.facts import FACTS_TYPES, Facts, Reference, Relation, ResourceKey
 from clusters.observations import Observation
 from clusters.scrubbing import CONDITION_LIMIT, clean, scrub
+from clusters.tagging import Tag
 
 EXTERNAL_SECRETS, SEALED_SECRETS, SECRETS_STORE_CSI = "External Secrets", "Sealed Secrets", "Secrets Store CSI"
 
@@ -29,6 +30,11 @@ SHORT = 100
 # etcd holds no object above 1.5 MB, a hostile server may send more: nothing of one object grows past this.
 LIST_LIMIT = 1_000
 MAX_GENERATION = 2**53
+# Our own annotation: after how many days somebody wants another value.
+ROTATE_AFTER = "secretsdash.io/rotate-after-days"
+MAX_ROTATE_DAYS = 3650
+
+NULL = msgspec.Raw(b"null")
 
 Item = bytes | msgspec.Raw
 Observe = Callable[[Item], Observation | None]
@@ -41,9 +47,10 @@ class WatchedKind:
 
     `versions` are those we can decode, preferred first. `selectors` are the query parameters of one list request
     each. `judged` kinds are resources with a health, the others support judging. `observe` takes the JSON of one item
-    and returns None for what is no resource of ours (`filtered` kinds) or has no name. `listed` is False where there
-    is no list to read (the certificate). `api_kind` is the cluster's word where `kind` is ours. A kind with `needs` is
-    read only where one of those kinds is installed. `by_namespace`: read in Target.secret_namespaces only, if any.
+    and returns None for what is no resource of ours (`filtered` kinds) or has no name; it makes no tags, for which
+    there is `observing`. `listed` is False where there is no list to read (the certificate). `api_kind` is the
+    cluster's word where `kind` is ours. A kind with `needs` is read only where one of those kinds is installed.
+    `by_namespace`: read in Target.secret_namespaces only, if any.
     `tier` is the manifest in deploy/rbac that gives the right to read it; only T0 is expected of every cluster.
     """
 
@@ -54,6 +61,7 @@ class WatchedKind:
     family: str
     judged: bool
     observe: Observe
+    tagging: Callable[[Tag], Observe] | None = None
     selectors: tuple[Mapping[str, str], ...] = ({},)
     accept: str = JSON
     filtered: bool = False
@@ -67,6 +75,10 @@ class WatchedKind:
     def list_kind(self) -> str:
         """The `kind` that an answer to a list request must have."""
         return "PartialObjectMetadataList" if self.accept == METADATA_ONLY else f"{self.api_kind or self.kind}List"
+
+    def observing(self, tag: Tag) -> Observe:
+        """`observe`, with what must not be stored replaced by its `tag` instead of being left out."""
+        return self.observe if self.tagging is None else self.tagging(tag)
 
 
 class Document(msgspec.Struct, gc=False, rename="camel"):
@@ -131,9 +143,9 @@ class ManagedMetadata(Metadata):
 
     managed_fields: list[ManagedFields] | None = None
 
-    def spec_written_at(self) -> datetime | None:
-        """The newest time at which a manager wrote that owns part of the spec; None where nobody recorded it."""
-        return newest(entry for entry in self.managed_fields or () if entry.hold_spec())
+    def spec_written(self) -> dict[str, Any]:
+        """`written` by the managers that own part of the spec."""
+        return written(entry for entry in self.managed_fields or () if entry.hold_spec())
 
 
 class Condition(Document):
@@ -265,6 +277,13 @@ def common(metadata: Metadata) -> dict[str, Any]:
     }
 
 
+def rotate_after_days(metadata: Metadata) -> int:
+    """What the object's annotation asks for, 1 to MAX_ROTATE_DAYS; 0 without one, and for one that makes no sense."""
+    written = (metadata.annotations or {}).get(ROTATE_AFTER, "").strip()
+    days = int(written) if written.isascii() and written.isdigit() and len(written) < 5 else 0
+    return days if days <= MAX_ROTATE_DAYS else 0
+
+
 def reconciled(conditions: list[Condition] | None, wanted: str = "Ready") -> dict[str, Any]:
     """The fields of ReconciledFacts, from the condition of type `wanted`; empty where it is absent."""
     condition = find_condition(conditions, wanted)
@@ -295,6 +314,16 @@ def newest(entries: Iterable[ManagedFields]) -> datetime | None:
     """The newest time of writing in `entries`."""
     times = (moment(entry.time) for entry in entries)
     return max((time for time in times if time is not None), default=None)
+
+
+def written(entries: Iterable[ManagedFields]) -> dict[str, Any]:
+    """The fields `spec_written_at` and `spec_written_by` of Facts: the newest time of writing in `entries`, and whose.
+
+    Empty where nobody recorded a time. Of several managers at the same second, the last by name.
+    """
+    times = ((moment(entry.time), entry.manager) for entry in entries)
+    at, by = max(((at, by) for at, by in times if at is not None), default=(None, ""))
+    return {"spec_written_at": at, "spec_written_by": text(by)} if at else {}
 
 
 def written_version(metadata: ManagedMetadata, read_as: str | None, versions: Sequence[str]) -> str:

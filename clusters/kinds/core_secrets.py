@@ -4,7 +4,9 @@ Metadata can hold values too: kubectl puts whole Secrets into an annotation. Of 
 of named ones, and three hashes and markers, are looked at.
 """
 
+import re
 from collections.abc import Mapping
+from functools import partial
 
 from msgspec import Raw, field
 
@@ -18,6 +20,7 @@ from clusters.kinds.base import (
     ManagedFields,
     ManagedMetadata,
     Metadata,
+    Observe,
     Owner,
     Resource,
     WatchedKind,
@@ -27,6 +30,7 @@ from clusters.kinds.base import (
     observer,
     text,
 )
+from clusters.tagging import Tag, no_tag
 
 KEY_LABEL = "sealedsecrets.bitnami.com/sealed-secrets-key"
 
@@ -38,6 +42,8 @@ _HASH = "reconcile.external-secrets.io/data-hash"
 _EMPTY_HASHES = frozenset(
     {"74a974446e359fb3e6baff9bd0058950e6edd0f040888d9989b0a11b", "97a15070f5f8c3bfe47678c5409471f6"}
 )
+_ALGORITHMS = {56: "sha3", 32: "md5"}
+_HEX = re.compile(r"[0-9a-f]+")
 _LAST_APPLIED = (
     "kubectl.kubernetes.io/last-applied-configuration",
     "kubecfg.ksonnet.io/last-applied-configuration",
@@ -87,20 +93,38 @@ class _Secret(Resource):
     metadata: _SecretMetadata
 
 
-def _describe_secret(resource: _Secret) -> Described:
+def _observing_secrets(tag: Tag) -> Observe:
+    return observer("Secret", _Secret, partial(_describe_secret, tag=tag))
+
+
+def _describe_secret(resource: _Secret, tag: Tag) -> Described:
     metadata = resource.metadata
     annotations, owner = metadata.annotations or {}, _owner(metadata)
+    data_hash = _data_hash(annotations)
     facts = SecretFacts(
         **common(metadata),
         owner_kind=text(owner.kind),
         owner=text(owner.name),
         owner_uid=text(owner.uid),
         managed_by=_managed_by(metadata.labels or {}, annotations),
-        empty=bytes(annotations.get(_HASH, b"")).decode("ascii", "replace").strip('"') in _EMPTY_HASHES,
+        empty=data_hash in _EMPTY_HASHES,
         last_applied=any(name in annotations for name in _LAST_APPLIED),
+        data_tag=_data_tag(data_hash, tag),
         writers=_writers(metadata.managed_fields or []),
     )
     return facts, ()
+
+
+def _data_hash(annotations: Mapping[str, Raw]) -> str:
+    """External Secrets' hash of the data, "" for anything that is not the hex form of one."""
+    found = bytes(annotations.get(_HASH, b"")).decode("ascii", "replace").strip('"')
+    return found if len(found) in _ALGORITHMS and _HEX.fullmatch(found) else ""
+
+
+def _data_tag(data_hash: str, tag: Tag) -> str:
+    """See SecretFacts. The hash is unsalted: it goes no further than here."""
+    tagged = tag(data_hash) if data_hash else ""
+    return f"{_ALGORITHMS[len(data_hash)]}.{tagged}" if tagged else ""
 
 
 def _owner(metadata: Metadata) -> Owner:
@@ -151,7 +175,8 @@ KINDS = (
         plural="secrets",
         family="",  # of all three: what their operators write
         judged=False,
-        observe=observer("Secret", _Secret, _describe_secret),
+        observe=_observing_secrets(no_tag),
+        tagging=_observing_secrets,
         selectors=({"fieldSelector": ",".join(f"type!={other}" for other in _OTHER_TYPES)},),
         accept=METADATA_ONLY,
         needs=("ExternalSecret", "SealedSecret", "SecretProviderClass"),

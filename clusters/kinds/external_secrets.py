@@ -1,21 +1,34 @@
 """External Secrets (group external-secrets.io), read against 2.9.0; all versions since 0.5 have the same shape."""
 
 from collections.abc import Iterable
+from functools import partial
 from hashlib import md5, sha3_224
 from typing import Any
 
 from msgspec import Raw
 
-from clusters.facts import FailedNamespace, ParentFacts, Reference, RefreshedFacts, Relation, ResourceKey, SyncWindow
+from clusters.facts import (
+    FailedNamespace,
+    ParentFacts,
+    Reference,
+    RefreshedFacts,
+    Relation,
+    RemoteKey,
+    ResourceKey,
+    SyncWindow,
+    key_digest,
+)
 from clusters.kinds.base import (
     EXTERNAL_SECRETS,
     LIST_LIMIT,
+    NULL,
     SHORT,
     Condition,
     Described,
     Document,
     ManagedMetadata,
     Metadata,
+    Observe,
     Present,
     Resource,
     Time,
@@ -25,17 +38,24 @@ from clusters.kinds.base import (
     is_name,
     message,
     moment,
-    newest,
     observer,
     parents,
     reconciled,
+    rotate_after_days,
     text,
+    written,
     written_version,
 )
 from clusters.kinds.secret_stores import GROUP, VERSIONS
+from clusters.kinds.templates import canonical
+from clusters.tagging import Tag, no_tag
 
 # Each costs the judge a search through the calendar, at every judgement; people write one or two.
 WINDOW_LIMIT = 50
+# Each is a row of its own, for whom else reads the key; people write one to twenty.
+REMOTE_LIMIT = 100
+# The longest name of a secret in AWS, more than others allow. Longer paths are cut, and count as equal from there on.
+_KEY_LIMIT = 512
 # Patterns of dataFrom[].find.name.regexp that every name fits.
 _ANY_NAME = frozenset({"", ".", ".*", ".+", "^.*$", "^.+$", "^.*", "^"})
 
@@ -59,7 +79,21 @@ class _Find(Document):
     tags: dict[str, Raw] | None = None
 
 
+class _RemoteRef(Document):
+    key: str | None = None
+    property: str | None = None
+    version: str | None = None
+    conversion_strategy: str | None = None
+    decoding_strategy: str | None = None
+    metadata_policy: str | None = None
+
+
 class _Source(Document):
+    """An entry of spec.data or spec.dataFrom."""
+
+    secret_key: str | None = None
+    remote_ref: _RemoteRef | None = None
+    extract: _RemoteRef | None = None
     source_ref: _SourceRef | None = None
     find: _Find | None = None
 
@@ -70,6 +104,7 @@ class _Target(Document):
     deletion_policy: str | None = None
     immutable: bool | None = None
     manifest: Present | None = None
+    template: Raw = NULL
 
 
 class _Window(Document):
@@ -105,11 +140,15 @@ class _ExternalSecret(Resource):
     status: _RefreshedStatus | None = None
 
 
-def _describe_external_secret(resource: _ExternalSecret) -> Described:
+def _observing_external_secrets(tag: Tag) -> Observe:
+    return observer("ExternalSecret", _ExternalSecret, partial(_describe_external_secret, tag=tag))
+
+
+def _describe_external_secret(resource: _ExternalSecret, tag: Tag) -> Described:
     metadata, spec = resource.metadata, resource.spec or _ExternalSecretSpec()
     target = spec.target or _Target()
     stores = _stores(metadata, [spec.secret_store_ref, *_sources(spec.data), *_sources(spec.data_from)])
-    secret = _target_name(metadata, target)
+    secret, keys = _target_name(metadata, target), _keys(metadata, spec)
     windows = spec.sync_windows or _SyncWindows()
     facts = RefreshedFacts(
         **common(metadata),
@@ -126,10 +165,14 @@ def _describe_external_secret(resource: _ExternalSecret) -> Described:
         sync_windows=_windows(windows),
         written_api=written_version(metadata, resource.api_version, VERSIONS),
         finds_all=any(source.find is not None and _finds_all(source.find) for source in spec.data_from or ()),
+        keys=keys,
+        template_tag=tag(template) if (template := canonical(target.template)) else "",
+        rotate_after_days=rotate_after_days(metadata),
     )
     references = [Reference(Relation.STORE, store) for store in stores]
     if secret:
         references.append(Reference(Relation.TARGET, ResourceKey("Secret", metadata.namespace or "", secret)))
+    references += [Reference(Relation.KEY, _key_reference(key)) for key in keys]
     return facts, references + parents(metadata, GROUP, "ClusterExternalSecret")
 
 
@@ -151,14 +194,53 @@ def _sources(entries: list[_Source] | None) -> Iterable[_StoreRef | None]:
 
 
 def _stores(metadata: Metadata, refs: Iterable[_StoreRef | None]) -> tuple[ResourceKey, ...]:
-    """Distinct stores in the order of the spec. An empty kind means SecretStore; generators are no stores."""
-    keys: dict[ResourceKey, None] = {}
-    for ref in refs:
-        if ref is not None and ref.name and is_name(ref.name):
-            cluster_wide = ref.kind == "ClusterSecretStore"
-            namespace = "" if cluster_wide else metadata.namespace or ""
-            keys[ResourceKey("ClusterSecretStore" if cluster_wide else "SecretStore", namespace, ref.name)] = None
-    return tuple(keys)[:LIST_LIMIT]
+    """Distinct stores in the order of the spec; generators are no stores."""
+    keys = dict.fromkeys(_store(metadata, ref) for ref in refs)
+    return tuple(key for key in keys if key is not None)[:LIST_LIMIT]
+
+
+def _store(metadata: Metadata, ref: _StoreRef | None) -> ResourceKey | None:
+    """None where no store is named. An empty kind means SecretStore."""
+    if ref is None or not is_name(ref.name):
+        return None
+    if ref.kind == "ClusterSecretStore":
+        return ResourceKey("ClusterSecretStore", "", ref.name)
+    return ResourceKey("SecretStore", metadata.namespace or "", ref.name)
+
+
+def _keys(metadata: Metadata, spec: _ExternalSecretSpec) -> tuple[RemoteKey, ...]:
+    """See RefreshedFacts. In an entry of dataFrom a search wins over what else stands beside it."""
+    named = [(entry, entry.remote_ref) for entry in spec.data or ()]
+    named += [(entry, entry.extract) for entry in spec.data_from or () if entry.find is None]
+    keys = (_key(metadata, spec.secret_store_ref, entry, ref) for entry, ref in named[:LIST_LIMIT] if ref is not None)
+    return tuple(key for key in keys if key is not None)[:REMOTE_LIMIT]
+
+
+def _key(metadata: Metadata, usual: _StoreRef | None, entry: _Source, ref: _RemoteRef) -> RemoteKey | None:
+    """None for an entry that names no key or no store."""
+    own = entry.source_ref.store_ref if entry.source_ref is not None else None
+    store, key = _store(metadata, own or usual), text(ref.key, _KEY_LIMIT)
+    if store is None or not key:
+        return None
+    return RemoteKey(
+        store=store,
+        key=key,
+        property=text(ref.property, _KEY_LIMIT),
+        version=text(ref.version, SHORT),
+        secret_key=text(entry.secret_key),
+        conversion=_unless(ref.conversion_strategy, "Default"),
+        decoding=_unless(ref.decoding_strategy, "None"),
+        metadata_policy=_unless(ref.metadata_policy, "None"),
+    )
+
+
+def _unless(given: str | None, default: str) -> str:
+    return "" if given == default else text(given, SHORT)
+
+
+def _key_reference(key: RemoteKey) -> ResourceKey:
+    """The key as if it were an object beside its store, so that whoever reads it is found like a store's readers."""
+    return key.store._replace(name=f"{key.store.name}#{key_digest(key.key, key.property)}")
 
 
 def _display(stores: tuple[ResourceKey, ...]) -> str:
@@ -182,11 +264,11 @@ def _left_out(given: _SyncWindows) -> str:
 def _refreshed(metadata: ManagedMetadata, status: _RefreshedStatus) -> dict[str, Any]:
     synced = text(status.synced_resource_version, SHORT)
     # Labels and annotations are hashed into syncedResourceVersion, so they count like the spec.
-    written = (entry for entry in metadata.managed_fields or () if entry.hold_spec() or entry.hold_labels())
+    of_spec = (entry for entry in metadata.managed_fields or () if entry.hold_spec() or entry.hold_labels())
     return {
         **reconciled(status.conditions),
+        **written(of_spec),
         "refreshed_at": moment(status.refresh_time),
-        "spec_written_at": newest(written),
         "synced_version": synced,
         "expected_version": expected_version(metadata, synced),
     }
@@ -302,7 +384,8 @@ KINDS = (
         plural="externalsecrets",
         family=EXTERNAL_SECRETS,
         judged=True,
-        observe=observer("ExternalSecret", _ExternalSecret, _describe_external_secret),
+        observe=_observing_external_secrets(no_tag),
+        tagging=_observing_external_secrets,
     ),
     WatchedKind(
         kind="PushSecret",

@@ -14,6 +14,7 @@ from msgspec import Raw, field
 from clusters.facts import Reference, Relation, ResourceKey, SealedItem, SealedSecretFacts, SealingCertificateFacts
 from clusters.kinds.base import (
     LIST_LIMIT,
+    NULL,
     SEALED_SECRETS,
     Condition,
     Described,
@@ -32,6 +33,7 @@ from clusters.kinds.base import (
     names,
     observer,
     reconciled,
+    rotate_after_days,
     text,
 )
 from clusters.observations import Observation
@@ -44,7 +46,6 @@ CERTIFICATE_LIMIT = 100_000
 # Annotations of the template with which other writers of the Secret are no sign of a conflict.
 _SHARING = ("sealedsecrets.bitnami.com/patch", "sealedsecrets.bitnami.com/skip-set-owner-references")
 _DIGEST_LENGTH = 32
-_NULL = Raw(b"null")
 _KEY_BYTES = frozenset({128, 256, 384, 512, 768, 1024, 2048})
 
 
@@ -60,13 +61,13 @@ class _Template(Document):
 
 class _Spec(Document):
     encrypted_data: dict[str, Raw] | None = None
-    data: Raw = _NULL
+    data: Raw = NULL
     template: _Template | None = None
 
 
 class _ManagedSpec(Present):
     encrypted_data: dict[str, Raw] | None = field(default=None, name="f:encryptedData")
-    data: Raw = field(default=_NULL, name="f:data")
+    data: Raw = field(default=NULL, name="f:data")
 
 
 class _ManagedContent(ManagedContent):
@@ -100,15 +101,16 @@ def _describe_sealed_secret(resource: _SealedSecret) -> Described:
     facts = SealedSecretFacts(
         **common(metadata),
         **reconciled(status.conditions, "Synced"),
+        **metadata.spec_written(),
         observed_generation=count(status.observed_generation),
         updated_at=moment(synced.last_update_time) if synced else None,
-        spec_written_at=metadata.spec_written_at(),
         scope=_scope(metadata.annotations),
         template_scope=_scope(annotations),
         sealed=_sealed(metadata, spec),
         template_items=names(sorted(template.data or ())),
         shares_target=any((annotations or {}).get(name) == "true" for name in _SHARING),
         target=metadata.name,
+        rotate_after_days=rotate_after_days(metadata),
     )
     # The controller gives the Secret the name and namespace of the SealedSecret, whatever its template says.
     return facts, [Reference(Relation.TARGET, ResourceKey("Secret", metadata.namespace or "", metadata.name))]
@@ -122,7 +124,7 @@ def _sealed(metadata: _Metadata, spec: _Spec) -> tuple[SealedItem, ...]:
         for name, ciphertext in sorted((spec.encrypted_data or {}).items())[:LIST_LIMIT]
     }
     found.pop("", None)
-    if not found and spec.data != _NULL:
+    if not found and spec.data != NULL:
         return (_item("", spec.data, times.get("")),)
     return tuple(found.values())
 
@@ -136,7 +138,7 @@ def _item_times(metadata: _Metadata) -> Mapping[str, datetime]:
         if spec is None or time is None:
             continue
         owned = [name.removeprefix("f:") for name in spec.encrypted_data or () if name.startswith("f:")]
-        for name in [*owned, *([""] if spec.data != _NULL else ())]:
+        for name in [*owned, *([""] if spec.data != NULL else ())]:
             times[name] = max(time, times.get(name, time))
     return times
 

@@ -1,12 +1,11 @@
 """Stores of External Secrets, read against 2.9.0: of which type, whether validated, never how they authenticate."""
 
-from urllib.parse import urlsplit
-
 import msgspec
 
 from clusters.facts import StoreFacts
 from clusters.kinds.base import (
     EXTERNAL_SECRETS,
+    NULL,
     SHORT,
     Condition,
     Described,
@@ -16,19 +15,19 @@ from clusters.kinds.base import (
     Resource,
     WatchedKind,
     common,
-    is_name,
     observer,
     reconciled,
     text,
     written_version,
 )
+from clusters.kinds.providers import place
 
 GROUP = "external-secrets.io"
 VERSIONS = ("v1", "v1beta1", "v1alpha1")
 
 
 class _StoreSpec(Document):
-    # Only the keys are looked at: a `fake` provider holds values, others hold credentials' names and addresses.
+    # What providers.py names is looked at: a `fake` provider holds values, others hold credentials' names.
     provider: dict[str, msgspec.Raw] | None = None
     controller: str | None = None
     conditions: list[Present] | None = None
@@ -47,39 +46,21 @@ class _Store(Resource):
 
 def _describe_store(resource: _Store) -> Described:
     spec, status = resource.spec or _StoreSpec(), resource.status or _StoreStatus()
-    provider = next(iter(spec.provider or {}), "")
+    provider, given = next(iter((spec.provider or {}).items()), ("", NULL))
+    found = place(provider, given)
     facts = StoreFacts(
         **common(resource.metadata),
         **reconciled(status.conditions),
+        **resource.metadata.spec_written(),
         provider=text(provider, SHORT),
-        server=_vault_server(spec.provider[provider]) if spec.provider and provider == "vault" else "",
+        server=found.server,
+        path=found.path,
+        source=found.source,
         controller=text(spec.controller),
         namespaces_limited=bool(spec.conditions),
         written_api=written_version(resource.metadata, resource.api_version, VERSIONS),
     )
     return facts, ()
-
-
-class _Vault(Document):
-    server: str | None = None
-
-
-_vault_decoder = msgspec.json.Decoder(_Vault)
-
-
-def _vault_server(provider: msgspec.Raw) -> str:
-    """Scheme, host and port of spec.provider.vault.server; empty unless it is a plain URL."""
-    try:
-        server = _vault_decoder.decode(provider).server or ""
-        url = urlsplit(server)
-        port = url.port
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        return ""
-    plain = url.scheme in ("http", "https") and url.hostname and "@" not in url.netloc and not url.query
-    if not plain or not is_name(url.netloc):
-        return ""
-    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
-    return f"{url.scheme}://{host}" + (f":{port}" if port else "")
 
 
 KINDS = (

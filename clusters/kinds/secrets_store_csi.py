@@ -27,6 +27,7 @@ from clusters.kinds.base import (
     names,
     newest,
     observer,
+    rotate_after_days,
     text,
 )
 
@@ -71,11 +72,12 @@ def _describe_class(resource: _Class) -> Described:
     objects = names([*_object_names(parameters.objects), *_object_names(parameters.secrets)])
     facts = ClassFacts(
         **common(metadata),
+        **(metadata.spec_written() or {"spec_written_at": moment(metadata.creation_timestamp)}),
         provider=text(spec.provider, SHORT),
         source=_source(spec.provider or "", parameters, objects),
         objects=objects,
         secret_names=secrets,
-        spec_written_at=metadata.spec_written_at() or moment(metadata.creation_timestamp),
+        rotate_after_days=rotate_after_days(metadata),
     )
     namespace = metadata.namespace or ""
     return facts, [Reference(Relation.TARGET, ResourceKey("Secret", namespace, name)) for name in secrets]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nacl.public import PrivateKey
 
-from secretsdash.local.home import keep_or_make
+from secretsdash.local.home import keep_or_make, new_tag_key
 
 
 def main(folder: Path) -> int:
@@ -21,6 +21,7 @@ def main(folder: Path) -> int:
             "secret-key": lambda: secrets.token_urlsafe(50),
             private.name: lambda: base64.b64encode(bytes(PrivateKey.generate())).decode(),
             "credential-public-key": lambda: _public(private),
+            "tag-key": new_tag_key,
         }.items()
         if keep_or_make(folder / name, generate)
     ]

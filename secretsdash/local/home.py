@@ -34,6 +34,10 @@ class Home:
     def credential_key(self) -> Path:
         return self.folder / "credential-key"
 
+    @property
+    def tag_key(self) -> Path:
+        return self.folder / "tag-key"
+
     def open(self) -> None:
         """Make the folder and lock it until this process ends: the lock outlives the last child that we stop."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -55,6 +59,7 @@ class Home:
         """Generate what is missing. True if the administrator's password is new."""
         keep_or_make(self.secret_key, lambda: secrets.token_urlsafe(50))
         keep_or_make(self.credential_key, lambda: base64.b64encode(bytes(PrivateKey.generate())).decode())
+        keep_or_make(self.tag_key, new_tag_key)
         return keep_or_make(self.admin_password, lambda: secrets.token_urlsafe(12))
 
     @property
@@ -70,6 +75,10 @@ class Home:
     def credential_public_key(self) -> str:
         private = PrivateKey(base64.b64decode(self.credential_key.read_text()))
         return base64.b64encode(bytes(private.public_key)).decode()
+
+
+def new_tag_key() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def keep_or_make(path: Path, generate: Callable[[], str]) -> bool:

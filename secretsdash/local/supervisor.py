@@ -26,7 +26,10 @@ BASE = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.0/8,::1/128"
 WAIT_SECONDS = 60
 # Of the user's environment, what would contradict the values that we give the processes ourselves.
-OURS = ("SECRET_KEY", "CREDENTIAL_PUBLIC_KEY", "CREDENTIAL_PRIVATE_KEY", "STATIC_ROOT", "DJANGO_SETTINGS_MODULE")
+OURS = (
+    *("SECRET_KEY", "CREDENTIAL_PUBLIC_KEY", "CREDENTIAL_PRIVATE_KEY", "TAG_KEY", "STATIC_ROOT"),
+    "DJANGO_SETTINGS_MODULE",
+)
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,18 @@ class Run:
     def spawn(
         self, name: str, *command: str | Path, secret: bool = False, death_signal: Signals = signal.SIGKILL
     ) -> Child:
-        """Start a process of ours; with `secret` it can open stored credentials."""
+        """Start a process of ours; with `secret` it is one that may read clusters."""
         environment = self.with_secret() if secret else dict(self.environment)
         log = self.home.logs / f"{name}.log"
         return self.children.spawn(name, command, log=log, env=environment, cwd=BASE, death_signal=death_signal)
 
     def with_secret(self) -> dict[str, str]:
-        """The environment of a process that can open stored credentials."""
-        return {**self.environment, "CREDENTIAL_PRIVATE_KEY_FILE": str(self.home.credential_key)}
+        """The environment of a process that reads clusters: it can open stored credentials and make tags."""
+        return {
+            **self.environment,
+            "CREDENTIAL_PRIVATE_KEY_FILE": str(self.home.credential_key),
+            "TAG_KEY_FILE": str(self.home.tag_key),
+        }
 
     def complete(self, name: str, *command: str | Path, secret: bool = False) -> str:
         """Run a process of ours to its end and return what it printed."""

@@ -12,7 +12,8 @@ from clusters import collector, listing
 from clusters.collector import Reader
 from clusters.facts import ResourceKey, SecretFacts
 from clusters.kinds import JUDGED_KINDS, WATCHED_KINDS
-from clusters.observations import Failure, Outcome, ReadCursor
+from clusters.observations import Failure, Outcome, ReadCursor, Snapshot
+from clusters.tagging import no_tag, tagger
 from demo.apiserver import Cluster
 from tests.integration.reading import (
     LOOPBACK,
@@ -262,6 +263,30 @@ def secret(
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"password": "CANARY"}, **more}
 
 
+def test_hashes_of_data_and_templates_leave_the_reader_as_tags_of_the_target_only(
+    reader: Reader, cluster: Cluster
+) -> None:
+    load_case(cluster, "external_secrets/rotation/step-1")
+    load_case(cluster, "external_secrets/template-error")
+    tag = tagger(b"k" * 32)
+    tagged, plain = (read(reader, target_of(cluster, tag=how)) for how in (tag, no_tag))
+
+    key_id = tag("").partition(".")[0]
+    assert _tags(tagged) == {"Secret": [f"sha3.{key_id}"], "ExternalSecret": [key_id]}
+    assert _tags(plain) == {"Secret": [], "ExternalSecret": []}
+    assert "CANARY" not in repr(target_of(cluster, tag=tagger(b"CANARY")))
+
+
+def _tags(snapshot: Snapshot) -> dict[str, list[str]]:
+    """What stands before the HMAC of each tag, by kind."""
+    fields = {"Secret": "data_tag", "ExternalSecret": "template_tag"}
+    found = {
+        kind: [getattr(entry.facts, field) for entry in snapshot.kinds[kind].observations]
+        for kind, field in fields.items()
+    }
+    return {kind: [tag.rpartition(".")[0] for tag in tags if tag] for kind, tags in found.items()}
+
+
 def test_the_certificate_is_found_without_a_right_to_read_deployments(reader: Reader, cluster: Cluster) -> None:
     load_case(cluster, "sealed_secrets/synced")
     cluster.deny("deployments")
@@ -332,9 +357,15 @@ def test_a_deeply_nested_object_hides_no_other(reader: Reader, cluster: Cluster)
     for _ in range(9_000):
         deep = {"a": deep}
     cluster.load([sealed, sealed | {"metadata": {"name": "deep", "namespace": "shop"}, "spec": {"template": deep}}])
-    result = read(reader, target_of(cluster)).kinds["SealedSecret"]
+    templated = external_secret("deep") | {"spec": {"target": {"template": {"data": deep}}}}
+    cluster.load([external_secret("plain"), templated])
+    snapshot = read(reader, target_of(cluster, tag=tagger(b"k" * 32)))
 
-    assert (result.outcome, names(result)) == (Outcome.COMPLETE, ["deep", "plain"])
+    for kind in ("SealedSecret", "ExternalSecret"):
+        result = snapshot.kinds[kind]
+        assert (result.outcome, names(result)) == (Outcome.COMPLETE, ["deep", "plain"])
+        assert [entry.facts.problem for entry in result.observations] == ["", ""]
+    assert len(_tags(snapshot)["ExternalSecret"]) == 1
 
 
 def test_connections_that_the_server_closed_meanwhile_are_replaced(reader: Reader, cluster: Cluster) -> None:

@@ -123,7 +123,7 @@ def test_everything_runs_stops_and_starts_again_with_its_data(runs: list[LocalRu
     assert json.loads(first.get("/readyz"))["status"] == "ok"
     assert (home / "admin-password").read_text().strip() == password
     assert {f.name: oct(f.stat().st_mode & 0o777) for f in home.iterdir() if f.is_file()} == dict.fromkeys(
-        ("admin-password", "credential-key", "environment.json", "lock", "secret-key"), "0o600"
+        ("admin-password", "credential-key", "environment.json", "lock", "secret-key", "tag-key"), "0o600"
     )
     command = [sys.executable, "-m", "secretsdash.local.manage", "--directory", str(home), "createtoken", "pipeline"]
     token = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
@@ -151,10 +151,11 @@ def test_a_crashed_process_is_started_again_and_only_the_worker_can_open_credent
     run = LocalRun(home, port)
     runs.append(run)
     run.read_until("Ctrl-C stops everything")
-    holders = {p.cmdline()[2] for p in run.descendants() if "CREDENTIAL_PRIVATE_KEY_FILE" in p.environ()}
-    assert holders == {"celery"}
-    beats = [p for p in run.descendants() if "beat" in p.cmdline()]
-    assert all("CREDENTIAL_PRIVATE_KEY_FILE" not in p.environ() for p in beats)
+    for key in ("CREDENTIAL_PRIVATE_KEY_FILE", "TAG_KEY_FILE"):
+        holders = {p.cmdline()[2] for p in run.descendants() if key in p.environ()}
+        assert holders == {"celery"}
+        beats = [p for p in run.descendants() if "beat" in p.cmdline()]
+        assert all(key not in p.environ() for p in beats)
     [web] = [p for p in psutil.Process(run.process.pid).children() if "granian" in p.cmdline()]
     web.kill()
     run.read_until("web ended")

@@ -17,6 +17,7 @@ from clusters.facts import (
     MountFacts,
     PodMount,
     RefreshedFacts,
+    RemoteKey,
     ResourceKey,
     SealedItem,
     SyncWindow,
@@ -136,6 +137,7 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     tuple[ResourceKey, ...]: some(any_keys),
 }
 BY_NAME: dict[str, st.SearchStrategy[Any]] = {
+    "data_tag": st.sampled_from(["", "sha3.k.a", "sha3.k.b", "md5.k.a"]),
     "problem": rarely("", st.just("The field spec is odd.")),
     "deleting_since": rarely(None, moments),
     "generation": st.integers(1, 6),
@@ -178,6 +180,7 @@ for field, record in (
     ("writers", DataWriter),
 ):
     BY_NAME[field] = some(of(record))
+BY_TYPE[tuple[RemoteKey, ...]] = some(of(RemoteKey, store=stores))
 BY_NAME["objects"] = some(names)
 mounted = some(of(MountedObject, version=st.sampled_from(["1", "2", "3"])), 3)
 

@@ -42,4 +42,4 @@ def test_defaults_are_as_documented() -> None:
 
 def test_what_can_be_a_file_is_marked_secret() -> None:
     marked = {name for name, row in _documented().items() if row["meaning"].startswith("*Secret.*")}
-    assert marked == {n for n, (reader, _) in _read_by_settings().items() if reader in {"secret", "sealing_key"}}
+    assert marked == {n for n, (reader, _) in _read_by_settings().items() if reader in {"secret", "sealing_key", "key"}}

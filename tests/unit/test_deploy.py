@@ -1,5 +1,6 @@
 """The container files, held against their schema, a linter and the settings. No container engine is needed."""
 
+import base64
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from secretsdash.local import deployment_secrets
 from tests.unit.test_configuration_docs import _read_by_settings
 
 BASE = Path(__file__).resolve().parents[2]
@@ -80,9 +82,20 @@ def test_who_refuses_addresses_and_who_connects_follow_the_same_networks() -> No
     assert given["web"] == given["worker"]
 
 
-def test_only_the_worker_can_open_credentials() -> None:
-    holders = {n for n, service in SERVICES.items() if "credential-private-key" in service.get("secrets", ())}
-    assert holders == {"worker"}
+@pytest.mark.parametrize("secret", ["credential-private-key", "tag-key"])
+def test_only_the_worker_can_open_credentials_and_make_tags(secret: str) -> None:
+    assert [name for name, service in SERVICES.items() if secret in service.get("secrets", ())] == ["worker"]
+
+
+def test_every_secret_is_made_once_and_never_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {Path(secret["file"]).name for secret in COMPOSE["secrets"].values()}
+    assert deployment_secrets.main(tmp_path) == 0
+    made = {file.name: file.read_text() for file in tmp_path.iterdir()}
+    assert set(made) == files
+    assert len(base64.b64decode(made["tag-key"], validate=False)) == 32
+    assert deployment_secrets.main(tmp_path) == 0
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == made
+    assert capsys.readouterr().out.endswith("is complete\n")
 
 
 def test_the_database_and_the_broker_are_reached_from_inside_only() -> None:

@@ -13,7 +13,11 @@ from clusters.observations import EventNote
 
 
 def event(**fields: Any) -> EventNote | None:
-    whole = {
+    return note(whole(**fields))
+
+
+def whole(**fields: Any) -> bytes:
+    document = {
         "metadata": {"uid": "u-1", "resourceVersion": "5", "creationTimestamp": "2026-11-24T04:00:00Z"},
         "involvedObject": {"kind": "ExternalSecret", "namespace": "shop", "name": "db", "uid": "o-1"},
         "type": "Warning",
@@ -22,7 +26,7 @@ def event(**fields: Any) -> EventNote | None:
         "source": {"component": "external-secrets"},
         **fields,
     }
-    return note(json.dumps(whole).encode())
+    return json.dumps(document).encode()
 
 
 def pod(reason: str, message: str) -> EventNote | None:
@@ -35,6 +39,26 @@ def test_an_event_is_filed_under_what_it_is_about() -> None:
     assert kept is not None
     assert kept.involved == ResourceKey("ExternalSecret", "shop", "db")
     assert (kept.involved_uid, kept.component, kept.type, kept.count) == ("o-1", "external-secrets", "Warning", 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("ExternalSecret", "Created"),
+        ("ExternalSecret", "Updated"),
+        ("SealedSecret", "Unsealed"),
+        ("PushSecret", "Synced"),
+    ],
+)
+def test_good_news_is_kept_as_well(kind: str, reason: str) -> None:
+    """Rotations are told by it."""
+    involved = {"kind": kind, "namespace": "shop", "name": "db", "uid": "o-1"}
+    kept = keeper(JUDGED_KINDS)(whole(type="Normal", reason=reason, message="secret updated", involvedObject=involved))
+
+    assert kept is not None
+    assert (kept.type, kept.reason, kept.message) == ("Normal", reason, "secret updated")
+    assert kept.involved == ResourceKey(kind, "shop", "db")
+    assert all("type=" not in s["fieldSelector"] or "kind=Pod" in s["fieldSelector"] for s in selectors(JUDGED_KINDS))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ from clusters.kinds.base import Item, WatchedKind, fingerprint
 from clusters.kinds.events import note
 from clusters.kinds.sealed_secrets import DEFAULT_CONTROLLER, observe_certificate
 from clusters.observations import EventNote, Observation
+from clusters.tagging import tagger
 
+TAG = tagger(b"k" * 32)
 TESTDATA = Path(__file__).parent.parent / "testdata"
 LISTED = [watched for watched in WATCHED_KINDS if watched.listed]
 
@@ -34,7 +36,8 @@ FIELDS = [
     "volumes", "csi", "driver", "volumeAttributes", "secretProviderClass", "volumeMounts", "subPath", "nodeName",
     "phase", "length", "digits", "symbols", "symbolCharacters", "allowRepeat", "noUpper", "controller", "app",
     "keyvaultName", "tenantId", "reconcile.external-secrets.io/data-hash",
-    "kubectl.kubernetes.io/last-applied-configuration",
+    "kubectl.kubernetes.io/last-applied-configuration", "remoteRef", "extract", "key", "property", "version",
+    "conversionStrategy", "aws", "gcpsm", "azurekv", "region", "role", "projectID", "vaultUrl", "vaults", "secretKey",
 ]  # fmt: skip
 WORDS = [
     "", "db", "True", "False", "Ready", "Synced", "1h", "1-f47fe3c0b255b6dd8047cdffa772587bb829efe7a1cb70febeda2eb2",
@@ -110,7 +113,7 @@ def damaged(draw: st.DrawFn, kind: str) -> bytes:
 @settings(deadline=None)
 @given(data=st.data())
 def test_observe_survives_any_damage_to_a_real_object(watched: WatchedKind, data: st.DataObject) -> None:
-    observation = watched.observe(data.draw(damaged(watched.kind)))
+    observation = watched.observing(TAG)(data.draw(damaged(watched.kind)))
 
     if observation is not None:
         check_observation(observation)
@@ -129,7 +132,7 @@ def test_noting_survives_any_damage_to_a_real_event(item: bytes) -> None:
 @settings(deadline=None)
 @given(item=items())
 def test_observe_never_raises_and_what_it_gives_can_be_stored(watched: WatchedKind, item: bytes) -> None:
-    observation = watched.observe(item)
+    observation = watched.observing(TAG)(item)
 
     if observation is not None:
         check_observation(observation)

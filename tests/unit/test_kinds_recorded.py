@@ -9,13 +9,16 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from clusters.facts import FACTS_TYPES, RefreshedFacts, facts_from_json, facts_to_json
+from clusters.facts import FACTS_TYPES, RefreshedFacts, Relation, SecretFacts, facts_from_json, facts_to_json
 from clusters.kinds import BY_NAME, WATCHED_KINDS
 from clusters.kinds.events import note
 from clusters.kinds.sealed_secrets import DEFAULT_CONTROLLER, observe_certificate
 from clusters.observations import EventNote, Observation
+from clusters.tagging import tagger
 
+TAG = tagger(b"k" * 32)
 TESTDATA = Path(__file__).parent.parent / "testdata"
+DATA_HASH = "reconcile.external-secrets.io/data-hash"
 FAMILIES = ("external_secrets", "sealed_secrets", "secrets_store_csi")
 # Cases in which the present generation or metadata is not synced: the formula must differ there, and only there.
 NOT_SYNCED = {"bad-duration", "created-once-changed", "deletion-stuck", "interval-zero-changed", "out-of-date"}
@@ -54,7 +57,7 @@ def _kinds(file: str, item: dict[str, Any]) -> tuple[str, ...]:
 def observed() -> Iterator[tuple[Recorded, Observation]]:
     for entry in recorded():
         if entry.kind in BY_NAME:
-            observation = BY_NAME[entry.kind].observe(json.dumps(entry.item).encode())
+            observation = BY_NAME[entry.kind].observing(TAG)(json.dumps(entry.item).encode())
             if observation is not None:
                 yield entry, observation
 
@@ -95,6 +98,33 @@ def test_the_recorded_canaries_reach_no_observation_and_no_event() -> None:
 
     assert "CANARY" in everything
     assert [text for text in kept if "CANARY" in text] == []
+
+
+def test_no_hash_of_data_reaches_an_observation() -> None:
+    kept = "".join(msgspec.json.encode(observation).decode() for _, observation in observed())
+    annotations = [entry.item["metadata"].get("annotations") or {} for entry in recorded() if entry.kind == "Secret"]
+    hashes = {found[DATA_HASH] for found in annotations if DATA_HASH in found}
+
+    assert len(hashes) > 20
+    assert [digest for digest in hashes if digest in kept] == []
+    assert sum(1 for _, observation in observed() if getattr(observation.facts, "data_tag", "")) > 20
+
+
+def test_two_clusters_with_one_value_have_one_tag_and_with_two_values_two() -> None:
+    tags = {"two-clusters-equal": set[str](), "two-clusters-differ": set[str]()}
+    for entry, observation in observed():
+        if isinstance(observation.facts, SecretFacts) and entry.case in tags and observation.facts.data_tag:
+            tags[entry.case].add(observation.facts.data_tag)
+
+    assert {case: len(found) for case, found in tags.items()} == {"two-clusters-equal": 1, "two-clusters-differ": 2}
+
+
+def test_a_recorded_external_secret_names_its_keys() -> None:
+    [synced] = [o for entry, o in observed() if entry.case == "synced" and isinstance(o.facts, RefreshedFacts)]
+    assert isinstance(synced.facts, RefreshedFacts)
+
+    assert [(key.store.name, key.key) for key in synced.facts.keys] == [(synced.facts.stores[0].name, "prod/db")]
+    assert any(reference.relation == Relation.KEY for reference in synced.references)
 
 
 def test_ciphertext_reaches_no_observation() -> None:

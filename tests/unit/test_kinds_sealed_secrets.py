@@ -89,6 +89,18 @@ def test_an_item_was_written_when_a_manager_of_it_wrote_last_and_a_status_does_n
     assert hours == [4, 5, None]
 
 
+def test_the_newest_writer_of_the_spec_is_named() -> None:
+    spec: dict[str, Any] = {"f:spec": {"f:encryptedData": {"f:a": {}}}}
+    fields = [
+        {"manager": "kubectl", "time": "2026-11-24T04:00:00Z", "fieldsV1": spec},
+        {"manager": "argocd", "time": "2026-11-24T05:00:00Z", "fieldsV1": spec},
+        {"manager": "controller", "time": "2026-11-24T06:00:00Z", "fieldsV1": {"f:status": {}}},
+    ]
+    facts = sealed(managed=fields)
+
+    assert (facts.spec_written_at, facts.spec_written_by) == (datetime(2026, 11, 24, 5, tzinfo=UTC), "argocd")
+
+
 def test_a_template_tells_its_keys_and_nothing_of_their_text() -> None:
     facts = sealed(template={"data": {"b.yaml": "CANARY", "a.yaml": {"odd": "CANARY"}}})
 

@@ -80,6 +80,18 @@ def test_classes_have_one_source_where_their_names_mean_the_same() -> None:
     assert source("aws", objects=ARNS, region="a") == source("aws", objects=ARNS) != ""
 
 
+def test_a_class_was_written_by_who_owns_its_spec_or_made_by_nobody_we_know() -> None:
+    fields = [{"manager": "argocd", "time": "2026-11-24T05:00:00Z", "fieldsV1": {"f:spec": {"f:provider": {}}}}]
+    created = "2026-11-24T03:00:00Z"
+    known = facts_of("SecretProviderClass", {"spec": {}}, managedFields=fields, creationTimestamp=created)
+    bare = facts_of("SecretProviderClass", {"spec": {}}, creationTimestamp=created)
+
+    assert isinstance(known, ClassFacts)
+    assert isinstance(bare, ClassFacts)
+    assert (known.spec_written_at, known.spec_written_by) == (datetime(2026, 11, 24, 5, tzinfo=UTC), "argocd")
+    assert (bare.spec_written_at, bare.spec_written_by) == (datetime(2026, 11, 24, 3, tzinfo=UTC), "")
+
+
 def test_a_source_that_nothing_tells_is_none() -> None:
     """AWS reads a name without an account as the account of whoever asks; Vault counts for each view of its own."""
     assert source("aws", objects=AWS, region="eu-central-1") == ""

@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clusters.connection import Answer, ReadFailed
+from clusters.facts import SecretFacts
 from clusters.kinds import BY_NAME
 from clusters.kinds.base import fingerprint
 from clusters.listing import MAX_PAGES, Content, ListRequest, not_read, read_kind, take_page
 from clusters.observations import Failure, Observation, Outcome, ReadCursor
+from clusters.tagging import no_tag, tagger
 
 KIND = BY_NAME["ExternalSecret"]
 
@@ -160,6 +162,20 @@ def test_an_object_that_is_listed_twice_is_one_observation() -> None:
     result = asyncio.run(read_kind(pages, BY_NAME["Deployment"], "v1", ReadCursor()))  # type: ignore[arg-type]
 
     assert len(result.observations) == 1
+
+
+def test_what_is_read_is_tagged_with_the_tag_of_the_target() -> None:
+    data_hash = "97a15070f5f8c3bfe47678c5409471f6"
+    secret = item("db")
+    secret["metadata"]["annotations"] = {"reconcile.external-secrets.io/data-hash": data_hash}
+    tag = tagger(b"k" * 32)
+    for how, wanted in ((tag, f"md5.{tag(data_hash)}"), (no_tag, "")):
+        pages = Pages(page([secret], "PartialObjectMetadataList"))
+        result = asyncio.run(read_kind(pages, BY_NAME["Secret"], "v1", ReadCursor(), tag=how))  # type: ignore[arg-type]
+
+        [observation] = result.observations
+        assert isinstance(observation.facts, SecretFacts)
+        assert observation.facts.data_tag == wanted
 
 
 class Namespaces:

@@ -61,7 +61,7 @@ def _collect(cluster: Cluster, objects: list[tuple[str, bytes]], spent: dict[str
     changes = _timed(spent, "compare", lambda: pipeline.compare(cluster, snapshot, {}))
     clock = judging.Clock(now=NOW)
     collection_id = outcomes.begin(cluster, snapshot, changes, NOW)
-    recorder.advance(cluster.pk, list(snapshot.kinds.values()), NOW)
+    recorder.advance(cluster.pk, list(snapshot.kinds.values()), NOW, cluster.freshness_limit)
     news = judging.with_history(changes, clock)
     _timed(spent, "remember", lambda: memory.remember(cluster.pk, news, (), NOW, clock.offset))
     overlay = context.Overlay(cluster, news, (), NOW)

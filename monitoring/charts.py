@@ -1,20 +1,24 @@
 """Plotly figures as plain data. Colours are names of health that static/js/charts.js turns into the page's own."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from monitoring import words
 from monitoring.health import WORST_FIRST, Health
-from monitoring.timelines import Stretch
+from monitoring.timelines import Moment, Stretch
 
 Figure = dict[str, Any]
 VISIBLE = 250  # a stretch shorter than this part of the window would be a line nobody sees
 LANES = ("refresh", "health")  # from the bottom to the top
+HATCHED = {"fillmode": "overlay", "shape": "/", "size": 5, "solidity": 0.35}
+# What a trend stacks, from the bottom to the top. Healthy is left out: it would flatten the rest.
+STACKED = (Health.FAILING, Health.STALE, Health.AT_RISK, Health.PROGRESSING, Health.UNKNOWN)
 
 
 @cache
@@ -56,7 +60,7 @@ def timeline(
 def _band(health: Health, pieces: Sequence[Stretch], shortest: timedelta) -> Figure:
     marker: Figure = {"color": health.css, "line": {"width": 0}}
     if health is Health.UNKNOWN:
-        marker["pattern"] = {"fillmode": "overlay", "shape": "/", "size": 5, "solidity": 0.35}
+        marker["pattern"] = HATCHED
     return {
         "type": "bar",
         "orientation": "h",
@@ -67,7 +71,7 @@ def _band(health: Health, pieces: Sequence[Stretch], shortest: timedelta) -> Fig
         "width": 0.42,
         "marker": marker,
         "customdata": [_said(piece) for piece in pieces],
-        "hovertemplate": f"<b>{health.word}</b><br>%{{customdata}}<extra></extra>",
+        "hovertemplate": f"{health.word}<br>%{{customdata}}<extra></extra>",
     }
 
 
@@ -84,7 +88,7 @@ def _refresh(at: datetime) -> Figure:
         "x": [at.isoformat()],
         "y": ["refresh"],
         "marker": {"color": Health.HEALTHY.css, "size": 8},
-        "hovertemplate": f"<b>Newest refresh</b><br>{words.full_moment(at)}<extra></extra>",
+        "hovertemplate": f"Newest refresh<br>{words.full_moment(at)}<extra></extra>",
     }
 
 
@@ -96,7 +100,7 @@ def _lateness(due: datetime, end: datetime) -> Figure:
         "x": [due.isoformat(), end.isoformat()],
         "y": ["refresh", "refresh"],
         "line": {"color": Health.STALE.css, "width": 1.5, "dash": "dot"},
-        "hovertemplate": f"<b>Due {words.full_moment(due)}</b><br>{words.duration(end - due)} late<extra></extra>",
+        "hovertemplate": f"Due {words.full_moment(due)}<br>{words.duration(end - due)} late<extra></extra>",
     }
 
 
@@ -106,14 +110,7 @@ def _layout(start: datetime, end: datetime, lanes: Sequence[str]) -> Figure:
         "barmode": "overlay",
         "height": 44 + 44 * len(lanes),
         "margin": {"l": 56, "r": 12, "t": 4, "b": 28},
-        "xaxis": {
-            "type": "date",
-            "range": [start.isoformat(), (end + (end - start) / 80).isoformat()],
-            "fixedrange": True,
-            "nticks": 6,
-            "tickformat": "%b %Y" if end - start > timedelta(days=60) else "%-d %b",
-            "zeroline": False,
-        },
+        "xaxis": _time_axis(start, end),
         "yaxis": {
             "type": "category",
             "categoryorder": "array",
@@ -127,4 +124,157 @@ def _layout(start: datetime, end: datetime, lanes: Sequence[str]) -> Figure:
         },
         "hovermode": "closest",
         "dragmode": False,
+    }
+
+
+def trend(moments: Sequence[Moment], step: timedelta) -> Figure:
+    """What was not healthy over time, stacked; each count is drawn until the next one would be.
+
+    Nothing is drawn between counts or over a moment without one: that is a hatched band over the full height.
+    `moments` must not be empty.
+    """
+    layers = [layer for health in STACKED if any((layer := _layer(health, moments, step))["y"])]
+    holes = list(_holes(moments, step))
+    traces = [*layers, _told(moments, step), *([_unseen(holes)] if holes else [])]
+    return {"data": traces, "layout": _trend_layout(moments, step)}
+
+
+def _layer(health: Health, moments: Sequence[Moment], step: timedelta) -> Figure:
+    counted = [moment.counts[health] if moment.counts is not None else 0 for moment in moments]
+    layer: Figure = {
+        "type": "scatter",
+        "mode": "lines",
+        "stackgroup": "unwell",
+        "name": health.word,
+        **_spaced(moments, step),
+        "y": [*counted, counted[-1]],  # the newest count again where its step ends, or it would have no width
+        "line": {"color": health.css, "width": 0, "shape": "hv"},
+        "fillcolor": health.css,
+        "hoverinfo": "skip",
+    }
+    if health is Health.UNKNOWN:
+        layer["fillpattern"] = HATCHED
+    return layer
+
+
+def _spaced(moments: Sequence[Moment], step: timedelta) -> Figure:
+    """Where equally spaced points begin and how far apart they are, in milliseconds."""
+    return {"x0": moments[0].at.isoformat(), "dx": step / timedelta(milliseconds=1)}
+
+
+def _told(moments: Sequence[Moment], step: timedelta) -> Figure:
+    """The words of each moment, on points that are not seen."""
+    rows = [None if counts is None else [counts[health] for health in STACKED] for _, counts in moments]
+    lines = [f"%{{customdata[{place}]}} {health.word.lower()}" for place, health in enumerate(STACKED)]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "counts",
+        **_spaced(moments, step),
+        "y": [None if row is None else sum(row) for row in rows],
+        "customdata": rows,
+        "marker": {"color": "soft", "opacity": 0, "size": 1},
+        "hovertemplate": f"%{{x|%-d %b %Y %H:%M}} UTC<br>{'<br>'.join(lines)}<extra></extra>",
+    }
+
+
+def _holes(moments: Sequence[Moment], step: timedelta) -> Iterable[Stretch]:
+    for missing, group in groupby(moments, key=lambda moment: moment.counts is None):
+        if missing:
+            hole = list(group)
+            yield Stretch(hole[0].at, hole[-1].at + step, Health.UNKNOWN)
+
+
+def _unseen(holes: Sequence[Stretch]) -> Figure:
+    return {
+        "type": "bar",
+        "name": "nobody counted",
+        "x": [(hole.start + (hole.end - hole.start) / 2).isoformat() for hole in holes],
+        "width": [(hole.end - hole.start) / timedelta(milliseconds=1) for hole in holes],
+        "y": [1] * len(holes),
+        "yaxis": "y2",
+        "marker": {"color": Health.UNKNOWN.css, "line": {"width": 0}, "opacity": 0.45, "pattern": HATCHED},
+        "customdata": [_said(hole) for hole in holes],
+        "hovertemplate": "Unknown: nobody counted<br>%{customdata}<extra></extra>",
+    }
+
+
+def _trend_layout(moments: Sequence[Moment], step: timedelta) -> Figure:
+    most = max((sum(counts[health] for health in STACKED) for _, counts in moments if counts is not None), default=0)
+    return {
+        "showlegend": False,
+        "height": 160,
+        "margin": {"l": 44, "r": 12, "t": 8, "b": 28},
+        "xaxis": _time_axis(moments[0].at, moments[-1].at + step),
+        "yaxis": {
+            "rangemode": "tozero",
+            "fixedrange": True,
+            "tickformat": ",d",
+            "zeroline": False,
+            "ticks": "",
+            **({"nticks": 4} if most > 4 else {"dtick": 1}),  # no 0, 0.5, 1: it counts things
+        },
+        "yaxis2": {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
+        "hovermode": "x",
+        "dragmode": False,
+    }
+
+
+class Dot(NamedTuple):
+    """Something that happened in a cluster, in words."""
+
+    cluster: str
+    at: datetime
+    told: str
+
+
+def arrivals(
+    clusters: Sequence[str], dots: Sequence[Dot], waiting: Sequence[str], start: datetime, end: datetime
+) -> Figure:
+    """A line for each cluster, the first on top, with its dots, and for those that wait a dotted line to the end."""
+    shown = [dot for dot in dots if dot.cluster in clusters]
+    said = [f"{dot.cluster}<br>{words.full_moment(dot.at)}<br>{dot.told}" for dot in shown]
+    points: Figure = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "arrivals",
+        "x": [dot.at.isoformat() for dot in shown],
+        "y": [dot.cluster for dot in shown],
+        "customdata": said,
+        "marker": {"color": "ink", "size": 9},
+        "hovertemplate": "%{customdata}<extra></extra>",
+    }
+    return {"data": [*(_waiting(name, start, end) for name in waiting), points], "layout": _lanes(clusters, start, end)}
+
+
+def _waiting(cluster: str, start: datetime, end: datetime) -> Figure:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "not there yet",
+        "x": [start.isoformat(), end.isoformat()],
+        "y": [cluster, cluster],
+        "line": {"color": "soft", "width": 1.5, "dash": "dot"},
+        "hovertemplate": "Not there yet<extra></extra>",
+    }
+
+
+def _lanes(clusters: Sequence[str], start: datetime, end: datetime) -> Figure:
+    layout = _layout(start, end, list(clusters)[::-1])
+    longest = max((len(name) for name in clusters), default=0)
+    axis = {**layout["yaxis"], "showgrid": True}
+    margin = {**layout["margin"], "l": min(24 + 7 * longest, 160)}
+    return {**layout, "height": 44 + 26 * len(clusters), "margin": margin, "yaxis": axis}
+
+
+def _time_axis(start: datetime, end: datetime) -> Figure:
+    length = end - start
+    form = "%b %Y" if length > timedelta(days=60) else "%-d %b" if length > timedelta(days=2) else "%H:%M"
+    return {
+        "type": "date",
+        "range": [start.isoformat(), (end + length / 80).isoformat()],
+        "fixedrange": True,
+        "nticks": 6,
+        "tickformat": form,
+        "zeroline": False,
     }

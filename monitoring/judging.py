@@ -10,13 +10,12 @@ from clusters.facts import FACTS_TYPES, ClassFacts, Facts, MountFacts, ResourceK
 from clusters.kinds import SUPPORTING_KINDS
 from clusters.models import Cluster
 from clusters.observations import EventNote, Observation, Snapshot
-from monitoring import known, rules
+from monitoring import known, rotation, rules
 from monitoring.census import COUNTED_RULES, with_census
 from monitoring.context import PARENT_KINDS, Overlay, class_key, parent_keys, secret_keys
 from monitoring.diff import Changes, Known
 from monitoring.health import Health
 from monitoring.recorder import Entry, finding_to_json
-from monitoring.rotation import with_change_times
 from monitoring.rules.base import ClusterContext, Verdict
 from monitoring.rules.refreshing import UPKEEP
 
@@ -228,15 +227,15 @@ def with_history(changes: Changes, clock: Clock) -> list[Observation]:
 
 def _with_history(observation: Observation, row: Known | None, clock: Clock) -> Observation:
     facts = observation.facts
-    if not isinstance(facts, (MountFacts, WorkloadFacts)):
+    if not isinstance(facts, (*rotation.HAVE_PAST, WorkloadFacts)):
         return observation
     previous = facts_from_json(row.key.kind, row.facts) if row and row.uid == observation.uid else None
-    if isinstance(facts, MountFacts):
-        facts = with_change_times(previous, facts, observation.created_at)  # type: ignore[arg-type]
+    if not isinstance(facts, WorkloadFacts):
+        facts = rotation.with_past(previous, facts, observation.created_at, clock.cluster_now)
     elif facts.ready < facts.desired:
         since = previous.short_since if isinstance(previous, WorkloadFacts) else None
         facts = msgspec.structs.replace(facts, short_since=since or clock.cluster_now)
-    return msgspec.structs.replace(observation, facts=facts)
+    return observation if facts is observation.facts else msgspec.structs.replace(observation, facts=facts)
 
 
 def _observation(row: Known) -> Observation:

@@ -32,10 +32,22 @@ ON CONFLICT (cluster_id) DO UPDATE SET
     clock_offset_ms = CASE WHEN excluded.answered_at IS NULL THEN s.clock_offset_ms ELSE excluded.clock_offset_ms END
 """
 
+# The state of the cluster's own verdict that ended becomes history, as a resource's does (see recorder.WRITE).
 JUDGED = """
-UPDATE monitoring_clusterstate SET health = %(health)s, findings = %(findings)s::jsonb, lints = %(lints)s::jsonb,
-    recheck_at = %(recheck_at)s
-WHERE cluster_id = %(cluster_id)s
+WITH states AS (
+    SELECT *, (health, findings, lints) = (%(health)s, %(findings)s::jsonb, %(lints)s::jsonb) AS lasts
+    FROM monitoring_clusterstate WHERE cluster_id = %(cluster_id)s
+), told AS (
+    INSERT INTO monitoring_transition (
+        at, began_at, cluster_id, resource_id, kind, namespace, name, uid, from_health, to_health, turned, findings,
+        lints, signature)
+    SELECT %(now)s, least(recorded_at, %(now)s), cluster_id, 0, 'Cluster', '', '', '', health, %(health)s,
+        health <> %(health)s, findings, lints, ''
+    FROM states WHERE not lasts AND recorded_at IS NOT NULL
+)
+UPDATE monitoring_clusterstate c SET health = %(health)s, findings = %(findings)s::jsonb, lints = %(lints)s::jsonb,
+    recheck_at = %(recheck_at)s, recorded_at = CASE WHEN s.lasts THEN coalesce(s.recorded_at, %(now)s) ELSE %(now)s END
+FROM states s WHERE c.cluster_id = s.cluster_id
 """
 
 KNOWN_OUTCOMES = (Outcome.COMPLETE, Outcome.DELTA, Outcome.NOT_INSTALLED)
@@ -103,7 +115,7 @@ def remember(cluster: Cluster, snapshot: Snapshot, offset: timedelta, started_at
         cursor.execute(REMEMBER, params)
 
 
-def remember_verdict(cluster_id: int, verdict: Verdict, recheck_at: datetime | None) -> None:
+def remember_verdict(cluster_id: int, verdict: Verdict, recheck_at: datetime | None, now: datetime) -> None:
     """Record what the rules say of the cluster itself (its keys, controllers and drivers)."""
     findings = as_json([finding_to_json(finding) for finding in verdict.findings])
     params: dict[str, Any] = {
@@ -112,6 +124,7 @@ def remember_verdict(cluster_id: int, verdict: Verdict, recheck_at: datetime | N
         "findings": findings,
         "lints": as_json([finding_to_json(finding) for finding in verdict.lints]),
         "recheck_at": recheck_at,
+        "now": now,
     }
     with connection.cursor() as cursor:
         cursor.execute(JUDGED, params)

@@ -18,7 +18,8 @@ from clusters.credentials import CredentialError, open_target
 from clusters.kinds import JUDGED_KINDS
 from clusters.models import Cluster
 from clusters.observations import EventNote, Failure, Outcome, Problem, ReadCursor, Snapshot, Target
-from monitoring import diff, judging, known, lateness, leases, memory, outcomes, recorder
+from clusters.tagging import tagger
+from monitoring import diff, judging, known, lateness, leases, ledger, memory, outcomes, recorder, suspects
 from monitoring.context import CLUSTER_KINDS
 from monitoring.diff import Changes, Known
 from monitoring.models import ClusterState
@@ -70,7 +71,8 @@ def collect(cluster_ids: Sequence[int], holder: UUID, now: datetime) -> None:
 
 def target_of(cluster: Cluster, cursors: Mapping[str, ReadCursor]) -> Target:
     """What the collector needs to read this cluster, its credential opened. Raises CredentialError."""
-    return open_target(cluster, settings.CREDENTIAL_PRIVATE_KEY, cursors, settings.COLLECTION_DEADLINE)
+    private_key, tag = settings.CREDENTIAL_PRIVATE_KEY, tagger(settings.TAG_KEY)
+    return open_target(cluster, private_key, cursors, settings.COLLECTION_DEADLINE, tag)
 
 
 def apply(cluster: Cluster, snapshot: Snapshot, fingerprints: Fingerprints, holder: UUID, watch: Watch) -> None:
@@ -106,7 +108,7 @@ def _apply(cluster: Cluster, snapshot: Snapshot, fingerprints: Fingerprints, hol
     changed = [(o, changes.known[o.key]) for o in changes.changed]
     if (lag := lateness.learnt(held.queue_lag, changed, offset)) != held.queue_lag:
         outcomes.remember_lag(cluster.pk, lag)
-    turned = recorder.advance(cluster.pk, list(snapshot.kinds.values()), watch.began)
+    turned = recorder.advance(cluster.pk, list(snapshot.kinds.values()), watch.began, cluster.freshness_limit)
     transitions = judge_and_record(cluster, changes, snapshot, turned, clock, collection_id)
     outcomes.end(collection_id, transitions=transitions, apply_time=watch.passed - locked_after, finished_at=watch.now)
     outcomes.release(cluster, snapshot, held, watch.now)
@@ -143,8 +145,10 @@ def judge_and_record(
     events, failing = events_of(snapshot), has_failures(snapshot)
     if not (changes.keys or events or turned or failing):
         return 0
-    recorder.note_events(cluster.pk, events, clock.now)
     observed = judging.with_history(changes, clock)
+    ledger.keep(ledger.Scene(cluster.pk, changes, observed, snapshot), clock.now, clock.cluster_now, collection_id)
+    recorder.note_events(cluster.pk, events, clock.now)
+    suspects.note_revisions(cluster.pk, changes, clock.now, clock.offset)
     memory.remember(cluster.pk, observed, changes.removed, clock.now, clock.offset)
     entries = judging.judge_changes(cluster, changes, observed, events, turned, clock)
     transitions = recorder.record(
@@ -164,7 +168,7 @@ def judge_and_record(
 
 def judge_cluster(cluster: Cluster, clock: judging.Clock) -> None:
     verdict = judging.judge_cluster(cluster, clock)
-    outcomes.remember_verdict(cluster.pk, verdict, clock.ours(verdict.recheck_at))
+    outcomes.remember_verdict(cluster.pk, verdict, clock.ours(verdict.recheck_at), clock.now)
 
 
 def recheck_due(now: datetime) -> int:

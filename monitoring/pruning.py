@@ -5,28 +5,41 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection
 
+from monitoring import partitions
+
 BATCH = 10_000
 
 DELETE = """
 DELETE FROM {table} WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM {table} WHERE {column} < %(before)s ORDER BY {column} LIMIT %(batch)s))
+    SELECT ctid FROM {table} WHERE {column} < %(before)s {only} ORDER BY {column} LIMIT %(batch)s))
 """
 
 
 def prune(now: datetime, batch: int = BATCH) -> dict[str, int]:
-    """Delete rows older than their retention; return how many by table. Safe to run again at any time."""
+    """Delete rows older than their retention; return how many by table. Safe to run again at any time.
+
+    Of transitions whole months go, and what lies in no month's partition.
+    """
+    partitions.drop_before(now - timedelta(days=settings.TRANSITION_RETENTION_DAYS))
     return {
-        table: _delete(table, column, now - timedelta(days=days), batch)
-        for table, column, days in (
-            ("monitoring_collection", "started_at", settings.COLLECTION_RETENTION_DAYS),
-            ("monitoring_event", "seen_at", settings.EVENT_RETENTION_DAYS),
-            ("monitoring_transition", "at", settings.TRANSITION_RETENTION_DAYS),
+        f"{table} {only}".strip(): _delete(table, column, only, now - timedelta(days=days), batch)
+        for table, column, only, days in (
+            ("monitoring_collection", "started_at", "", settings.COLLECTION_RETENTION_DAYS),
+            ("monitoring_event", "seen_at", "", settings.EVENT_RETENTION_DAYS),
+            (partitions.DEFAULT, "at", "", settings.TRANSITION_RETENTION_DAYS),
+            ("monitoring_gap", "ended_at", "", settings.TRANSITION_RETENTION_DAYS),
+            ("monitoring_revision", "seen_at", "", settings.TRANSITION_RETENTION_DAYS),
+            ("monitoring_rotation", "at", "", settings.ROTATION_RETENTION_DAYS),
+            ("monitoring_recovery", "day", "", settings.TRANSITION_RETENTION_DAYS),
+            ("monitoring_healthsample", "at", "AND minutes = 5", settings.SAMPLE_RETENTION_DAYS),
+            ("monitoring_healthsample", "at", "AND minutes = 60", settings.HOURLY_RETENTION_DAYS),
+            ("monitoring_healthsample", "at", "AND minutes = 1440", settings.DAILY_RETENTION_DAYS),
         )
     }
 
 
-def _delete(table: str, column: str, before: datetime, batch: int) -> int:
-    sql = DELETE.format(table=table, column=column)  # names from the tuple above only
+def _delete(table: str, column: str, only: str, before: datetime, batch: int) -> int:
+    sql = DELETE.format(table=table, column=column, only=only)  # texts from the tuple above only
     total: int = 0
     with connection.cursor() as cursor:
         while True:

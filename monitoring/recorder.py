@@ -1,4 +1,4 @@
-"""The only writer of Resource, Reference, Event, Transition, HealthCount and Cursor.
+"""The only writer of Resource, Reference, Event, Transition, HealthCount, Cursor and Gap.
 
 Sets, not loops: each function is one statement, whatever the number of resources, and must run inside the
 transaction that holds the cluster's lease row. Rows travel as one JSON parameter (json_to_recordset): measured at
@@ -6,7 +6,7 @@ transaction that holds the cluster's lease row. Rows travel as one JSON paramete
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from django.db import connection
 from clusters.facts import Facts, RefreshedFacts, facts_to_json
 from clusters.observations import EventNote, KindResult, Observation, Outcome
 from monitoring.diff import Known
+from monitoring.health import Health
 from monitoring.known import as_json
 from monitoring.rules.base import Finding, Verdict
 
@@ -39,6 +40,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 # state before the statement; it must not lock (FOR UPDATE in a CTE skips rows that the same command updates, which
 # gave 10,000 transitions instead of 9,900). RETURNING old.* would need Postgres 18.
 # A resource recreated under its key is two transitions: removed (from, null) and added (null, to).
+# `states` says of each row whether its state (health, findings, lints) goes on; a state that ended is told once.
 WRITE = """
 WITH staged AS (
     SELECT * FROM json_to_recordset(%(entries)s) AS s(
@@ -50,45 +52,65 @@ WITH staged AS (
 ), removed AS (
     SELECT id FROM json_to_recordset(%(removed)s) AS g(id bigint)
 ), old AS (
-    SELECT r.id, r.kind, r.namespace, r.name, r.uid, r.health
+    SELECT r.id, r.kind, r.namespace, r.name, r.uid, r.health, r.findings, r.lints, r.signature, r.since,
+        r.recorded_at, r.unwell_since, r.rotated_at
     FROM monitoring_resource r JOIN staged s USING (kind, namespace, name) WHERE r.cluster_id = %(cluster_id)s
+), states AS (
+    SELECT s.*, coalesce(not s.recreated AND (o.health, o.findings, o.lints) = (s.health, s.findings, s.lints), false)
+            AS lasts,
+        o.recorded_at AS recorded_before, CASE WHEN not s.recreated THEN o.rotated_at END AS rotated_at,
+        CASE WHEN s.health >= %(unwell)s
+            THEN coalesce(CASE WHEN not s.recreated THEN o.unwell_since END, s.since) END AS unwell_since
+    FROM staged s LEFT JOIN old o USING (kind, namespace, name)
 ), unreferenced AS (
     DELETE FROM monitoring_reference f USING removed g WHERE f.resource_id = g.id
 ), gone AS (
     DELETE FROM monitoring_resource r USING removed g WHERE r.id = g.id AND r.cluster_id = %(cluster_id)s
-    RETURNING r.id, r.kind, r.namespace, r.name, r.uid, r.health
+    RETURNING r.id, r.kind, r.namespace, r.name, r.uid, r.health, r.findings, r.lints, r.signature, r.since,
+        r.recorded_at, r.unwell_since
 ), written AS (
     INSERT INTO monitoring_resource AS r (
-        cluster_id, kind, namespace, name, uid, fingerprint, created_at, first_seen_at, health, since, findings,
-        lints, signature, facts, refreshed_at, due_at, recheck_at)
+        cluster_id, kind, namespace, name, uid, fingerprint, created_at, first_seen_at, health, since, recorded_at,
+        unwell_since, rotated_at, findings, lints, signature, facts, refreshed_at, due_at, recheck_at)
     SELECT %(cluster_id)s, kind, namespace, name, uid, fingerprint, created_at, first_seen_at, health, since,
-        findings, lints, signature, facts, refreshed_at, due_at, recheck_at
-    FROM staged ORDER BY kind, namespace, name
+        CASE WHEN lasts THEN recorded_before ELSE %(at)s END,
+        unwell_since, rotated_at, findings, lints, signature, facts, refreshed_at, due_at, recheck_at
+    FROM states ORDER BY kind, namespace, name
     ON CONFLICT (cluster_id, kind, namespace, name) DO UPDATE SET
         uid = excluded.uid, fingerprint = excluded.fingerprint, created_at = excluded.created_at,
         first_seen_at = excluded.first_seen_at, health = excluded.health, since = excluded.since,
+        recorded_at = excluded.recorded_at, unwell_since = excluded.unwell_since, rotated_at = excluded.rotated_at,
         findings = excluded.findings, lints = excluded.lints, signature = excluded.signature,
         facts = excluded.facts, refreshed_at = excluded.refreshed_at,
         due_at = excluded.due_at, recheck_at = excluded.recheck_at
-    RETURNING r.id, r.kind, r.namespace, r.name, r.uid, r.health, r.findings
+    RETURNING r.id, r.kind, r.namespace, r.name, r.uid, r.health
 ), steps AS (
-    SELECT w.id, w.kind, w.namespace, w.name, w.uid, CASE WHEN s.recreated THEN NULL ELSE o.health END AS from_health,
-        w.health AS to_health, w.findings, s.controller_at
-    FROM written w JOIN staged s USING (kind, namespace, name) LEFT JOIN old o ON o.id = w.id
+    SELECT w.id, w.kind, w.namespace, w.name, w.uid, CASE WHEN not s.recreated THEN o.health END AS from_health,
+        w.health AS to_health, CASE WHEN not s.recreated THEN o.recorded_at END AS recorded_at,
+        CASE WHEN not s.recreated THEN o.findings END AS findings,
+        CASE WHEN not s.recreated THEN o.lints END AS lints,
+        CASE WHEN not s.recreated THEN o.signature END AS signature,
+        CASE WHEN not s.recreated THEN o.since END AS since,
+        CASE WHEN not s.recreated THEN o.unwell_since END AS unwell_since, s.controller_at, s.lasts
+    FROM written w JOIN states s USING (kind, namespace, name) LEFT JOIN old o ON o.id = w.id
     UNION ALL
-    SELECT o.id, o.kind, o.namespace, o.name, o.uid, o.health, NULL, '[]', NULL
+    SELECT o.id, o.kind, o.namespace, o.name, o.uid, o.health, NULL, o.recorded_at, o.findings, o.lints, o.signature,
+        o.since, o.unwell_since, NULL, false
     FROM old o JOIN staged s USING (kind, namespace, name) WHERE s.recreated
     UNION ALL
-    SELECT id, kind, namespace, name, uid, health, NULL, '[]', NULL FROM gone
+    SELECT id, kind, namespace, name, uid, health, NULL, recorded_at, findings, lints, signature, since,
+        unwell_since, NULL, false
+    FROM gone
 ), told AS (
     INSERT INTO monitoring_transition (
-        at, cluster_id, resource_id, kind, namespace, name, uid, from_health, to_health, findings, controller_at,
-        collection_id)
-    SELECT %(at)s, %(cluster_id)s, id, kind, namespace, name, uid, from_health, to_health, findings, controller_at,
-        %(collection_id)s
-    FROM steps WHERE from_health IS DISTINCT FROM to_health AND kind = ANY(%(judged_kinds)s)
+        at, began_at, cluster_id, resource_id, kind, namespace, name, uid, from_health, to_health, turned, findings,
+        lints, signature, since, unwell_since, controller_at, collection_id)
+    SELECT %(at)s, least(coalesce(recorded_at, %(at)s), %(at)s), %(cluster_id)s, id, kind, namespace, name, uid,
+        from_health, to_health, from_health IS DISTINCT FROM to_health, coalesce(findings, '[]'),
+        coalesce(lints, '[]'), coalesce(signature, ''), since, unwell_since, controller_at, %(collection_id)s
+    FROM steps WHERE not lasts AND kind = ANY(%(judged_kinds)s)
     ORDER BY (to_health IS NOT NULL), id
-    RETURNING 1
+    RETURNING turned
 ), counted AS (
     INSERT INTO monitoring_healthcount AS c (cluster_id, kind, health, count)
     SELECT %(cluster_id)s, kind, health, sum(delta) FROM (
@@ -97,7 +119,7 @@ WITH staged AS (
     ) d WHERE kind = ANY(%(judged_kinds)s) GROUP BY kind, health HAVING sum(delta) <> 0
     ON CONFLICT (cluster_id, kind, health) DO UPDATE SET count = c.count + excluded.count
 )
-SELECT count(*) FROM told
+SELECT count(*) FILTER (WHERE turned) FROM told
 """
 
 REFER = """
@@ -137,14 +159,30 @@ ON CONFLICT (cluster_id, event_uid) DO UPDATE SET
 WHERE monitoring_event.last_at IS NULL OR excluded.last_at >= monitoring_event.last_at
 """
 
-# `since` moves only with the outcome; `read_at` and `resource_version` only when the kind was read to its end.
+# `since` moves only with the outcome; `read_at` and `resource_version` only when the kind was read to its end. A kind
+# that is read again after longer than its knowledge lasts leaves a gap. Another served version is a revision of the
+# cluster: only this statement sees both.
 ADVANCE = """
+WITH staged AS (
+    SELECT * FROM json_to_recordset(%(results)s) AS s(
+        kind text, outcome text, failure text, message text, served_version text, resource_version text, known boolean)
+), gaps AS (
+    INSERT INTO monitoring_gap (cluster_id, kind, began_at, ended_at)
+    SELECT c.cluster_id, c.kind, c.read_at, %(now)s FROM monitoring_cursor c JOIN staged s USING (kind)
+    WHERE c.cluster_id = %(cluster_id)s AND s.known AND c.read_at < %(fresh_from)s
+), reversioned AS (
+    INSERT INTO monitoring_revision (at, seen_at, cluster_id, kind, namespace, name, what, before, after, by)
+    SELECT %(now)s, %(now)s, c.cluster_id, 'Cluster', '', c.kind, 'served version', c.served_version,
+        s.served_version, ''
+    FROM monitoring_cursor c JOIN staged s USING (kind)
+    WHERE c.cluster_id = %(cluster_id)s AND s.served_version <> c.served_version AND s.served_version <> ''
+        AND c.served_version <> ''
+)
 INSERT INTO monitoring_cursor AS c (
     cluster_id, kind, outcome, failure, message, served_version, resource_version, read_at, attempted_at, since)
 SELECT %(cluster_id)s, kind, outcome, failure, message, served_version, resource_version,
     CASE WHEN known THEN %(now)s::timestamptz END, %(now)s, %(now)s
-FROM json_to_recordset(%(results)s) AS s(
-    kind text, outcome text, failure text, message text, served_version text, resource_version text, known boolean)
+FROM staged
 ON CONFLICT (cluster_id, kind) DO UPDATE SET
     outcome = excluded.outcome, failure = excluded.failure, message = excluded.message,
     served_version = coalesce(nullif(excluded.served_version, ''), c.served_version),
@@ -174,6 +212,7 @@ def record(
         "at": at,
         "collection_id": collection_id,
         "judged_kinds": list(judged_kinds),
+        "unwell": int(Health.AT_RISK),
     }
     with connection.cursor() as cursor:
         cursor.execute(WRITE, params)
@@ -241,9 +280,12 @@ def note_events(cluster_id: int, events: Sequence[EventNote], now: datetime) -> 
         _execute(NOTE_EVENTS, cluster_id, events=as_json(rows), now=now)
 
 
-def advance(cluster_id: int, results: Sequence[KindResult], started_at: datetime) -> frozenset[str]:
+def advance(
+    cluster_id: int, results: Sequence[KindResult], started_at: datetime, freshness_limit: timedelta
+) -> frozenset[str]:
     """Record per kind how reading it ended and, where it was read to its end, that it is known as of `started_at`.
 
+    A kind whose last reading is older than `freshness_limit` was unknown since then: that is a gap.
     Return the kinds whose outcome is another one than before, failures of one reading apart: what was judged with
     them, or without, may change.
     """
@@ -262,7 +304,15 @@ def advance(cluster_id: int, results: Sequence[KindResult], started_at: datetime
     if not rows:
         return frozenset()
     with connection.cursor() as cursor:
-        cursor.execute(ADVANCE, {"cluster_id": cluster_id, "results": as_json(rows), "now": started_at})
+        cursor.execute(
+            ADVANCE,
+            {
+                "cluster_id": cluster_id,
+                "results": as_json(rows),
+                "now": started_at,
+                "fresh_from": started_at - freshness_limit,
+            },
+        )
         turned = {kind for kind, turned in cursor.fetchall() if turned}
     return frozenset(turned - {result.kind for result in results if result.outcome == Outcome.FAILED})
 

@@ -11,7 +11,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from monitoring import leases, pipeline, pruning
+from monitoring import leases, partitions, pipeline, pruning, sampling
 
 WAIT = 60  # seconds that a shard may wait for a worker; after that its clusters are claimed anew
 
@@ -47,7 +47,21 @@ def compare_clusters(**_: object) -> None:
     pipeline.compare_clusters(timezone.now())
 
 
+@shared_task(name="monitoring.tasks.sample")
+def sample(**_: object) -> None:
+    """Count the health of everything, for trends."""
+    sampling.sample(timezone.now())
+
+
+@shared_task(name="monitoring.tasks.roll_up")
+def roll_up(**_: object) -> None:
+    """Keep the worst counts of finished hours and days, and what recovered."""
+    sampling.roll_up(timezone.now())
+
+
 @shared_task(name="monitoring.tasks.prune")
 def prune(**_: object) -> None:
-    """Delete what is older than its retention."""
-    pruning.prune(timezone.now())
+    """Make the partitions of the coming months, then delete what is older than its retention."""
+    now = timezone.now()
+    partitions.ensure(now)
+    pruning.prune(now)

@@ -18,7 +18,7 @@ from clusters.kubeconfig import parse
 from clusters.models import Cluster
 from monitoring import filters, queries
 from monitoring.api.base import ApiView
-from monitoring.api.pagination import list_schema, page_response, paging
+from monitoring.api.pagination import list_schema, page_response, paging, past_moment
 from monitoring.api.serializers import (
     ClusterChangeSerializer,
     ClusterDetailSerializer,
@@ -29,6 +29,7 @@ from monitoring.api.serializers import (
 )
 from monitoring.forgetting import forget
 from monitoring.models import Lease
+from monitoring.queries import past
 from monitoring.rejudging import judge_all_again
 
 FIELDS = ("name", "api_url", "ca_pem", "token", "client_certificate", "client_key")
@@ -50,8 +51,9 @@ class ClusterList(ApiView):
     def get(self, request: Request) -> Response:
         now = timezone.now()
         patterns = filters.parse_clusters(request.query_params)
-        page = queries.cluster_rows(now, ids=queries.ids_of(patterns), **paging(request))
-        return page_response(request, page, ClusterSerializer, now, patterns)
+        at, ids, asked = past_moment(request, now), queries.ids_of(patterns), paging(request)
+        page = past.cluster_rows(at, now, ids=ids, **asked) if at else queries.cluster_rows(now, ids=ids, **asked)
+        return page_response(request, page, ClusterSerializer, now, patterns, at)
 
     @extend_schema(
         operation_id="registerCluster",

@@ -13,7 +13,8 @@ from rest_framework.utils.urls import replace_query_param
 
 from monitoring import queries
 from monitoring.api.serializers import CoverageSerializer, ErrorsSerializer
-from monitoring.filters import Parameter, WrongParameter, parse_limit
+from monitoring.filters import Parameter, WrongParameter, parse_at, parse_limit
+from monitoring.queries import past
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 500
 
@@ -29,21 +30,35 @@ def paging(request: Request) -> dict[str, Any]:
     return {"cursor": cursors[0] if cursors else "", "limit": limit}
 
 
+def past_moment(request: Request, now: datetime) -> datetime | None:
+    """The parameter `at`; None for the present. Raises WrongParameter for a moment of which nothing is known."""
+    at = parse_at(request.query_params, now)
+    if at:
+        past.check(at)
+    return at
+
+
 def page_response(
     request: Request,
     page: queries.Page[Any],
     serializer: type[serializers.Serializer[Any]],
     now: datetime,
     clusters: tuple[str, ...] = (),
+    at: datetime | None = None,
 ) -> Response:
-    """A page of results in its envelope. `clusters` are the patterns that the list was restricted to."""
+    """A page of results in its envelope. `clusters` are the patterns that the list was restricted to.
+
+    `at` is the moment that the results are of, None for the present.
+    """
+    ids = queries.ids_of(clusters)
+    coverage = past.coverage(at, now, ids) if at else queries.coverage(now, ids)
     url = replace_query_param(request.build_absolute_uri(), "cursor", page.next) if page.next else None
     return Response(
         {
             "results": serializer(page.rows, many=True).data,
             "next": url,
-            "as_of": serializers.DateTimeField().to_representation(now),
-            "coverage": CoverageSerializer(queries.coverage(now, queries.ids_of(clusters))).data,
+            "as_of": serializers.DateTimeField().to_representation(at or now),
+            "coverage": CoverageSerializer(coverage).data,
         }
     )
 
@@ -62,12 +77,12 @@ def list_schema(
     return extend_schema(
         operation_id=f"list{name}s",
         tags=[f"{name.lower()}s"],
-        parameters=[*(_described(parameter) for parameter in parameters), *_PAGING],
+        parameters=[*(described(parameter) for parameter in parameters), *_PAGING],
         responses={200: envelope, 400: OpenApiResponse(ErrorsSerializer, "A parameter is wrong or unknown.")},
     )
 
 
-def _described(parameter: Parameter) -> OpenApiParameter:
+def described(parameter: Parameter) -> OpenApiParameter:
     many = " May be repeated or hold a comma list; any of the values will do." if parameter.many else ""
     return OpenApiParameter(
         parameter.name,

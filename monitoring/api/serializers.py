@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -19,7 +18,6 @@ from monitoring import queries
 from monitoring.health import WORST_FIRST, Health, Severity
 from monitoring.models import Collection
 from monitoring.queries import Cause, Change, ClusterDetail, ClusterRow, Coverage, JudgedResource, Lint
-from monitoring.rules.base import Finding
 
 # Facts that many kinds share and that have a place of their own; the others are under `facts`.
 NAMED_FACTS = ("ready", "reason", "message", "interval", "policy", "store", "target")
@@ -252,7 +250,7 @@ class TransitionSerializer(serializers.Serializer[Change]):
 
     @extend_schema_field(FindingSerializer(many=True))
     def get_findings(self, value: Change) -> Any:
-        return FindingSerializer(msgspec.convert(value.row.findings, tuple[Finding, ...]), many=True).data
+        return FindingSerializer(value.findings, many=True).data
 
 
 class CollectionSerializer(serializers.Serializer[Collection]):

@@ -1,5 +1,7 @@
 """What can be read of resources, transitions and collections. Filters and words are those of the pages."""
 
+from typing import Any
+
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import NotFound
@@ -8,7 +10,7 @@ from rest_framework.response import Response
 
 from monitoring import filters, queries
 from monitoring.api.base import ApiView
-from monitoring.api.pagination import list_schema, page_response, paging
+from monitoring.api.pagination import described, list_schema, page_response, paging, past_moment
 from monitoring.api.serializers import (
     CauseDetailSerializer,
     CauseSerializer,
@@ -18,6 +20,7 @@ from monitoring.api.serializers import (
     ResourceSerializer,
     TransitionSerializer,
 )
+from monitoring.queries import past
 
 
 class ResourceList(ApiView):
@@ -32,8 +35,12 @@ class ResourceList(ApiView):
     def get(self, request: Request) -> Response:
         now = timezone.now()
         chosen = filters.parse_resources(request.query_params)
-        page = queries.resources(chosen, now, **paging(request))
-        return page_response(request, page, ResourceSerializer, now, chosen.clusters)
+        at = past_moment(request, now)
+        if at:
+            page: queries.Page[Any] = past.resources(chosen, at, now, **paging(request))
+        else:
+            page = queries.resources(chosen, now, **paging(request))
+        return page_response(request, page, ResourceSerializer, now, chosen.clusters, at)
 
 
 class ResourceDetail(ApiView):
@@ -56,8 +63,9 @@ class CauseList(ApiView):
     def get(self, request: Request) -> Response:
         now = timezone.now()
         chosen = filters.parse_causes(request.query_params)
-        page = queries.causes(chosen, now, **paging(request))
-        return page_response(request, page, CauseSerializer, now, chosen.clusters)
+        at, asked = past_moment(request, now), paging(request)
+        page = past.causes(chosen, at, now, **asked) if at else queries.causes(chosen, now, **asked)
+        return page_response(request, page, CauseSerializer, now, chosen.clusters, at)
 
 
 class CauseDetail(ApiView):
@@ -80,9 +88,19 @@ class CauseDetail(ApiView):
 class LintList(ApiView):
     """Advice about specs, by rule. Their resources are `/api/v1/resources/?lint=...`."""
 
-    @extend_schema(operation_id="listLints", tags=["lints"], responses=LintSerializer(many=True))
+    takes_parameters = True
+
+    @extend_schema(
+        operation_id="listLints",
+        tags=["lints"],
+        parameters=[described(parameter) for parameter in filters.LINT_PARAMETERS],
+        responses=LintSerializer(many=True),
+    )
     def get(self, request: Request) -> Response:
-        return Response(LintSerializer(instance=queries.lints(), many=True).data)  # type: ignore[arg-type]
+        filters.refuse_unknown(request.query_params, filters.LINT_PARAMETERS)
+        at = past_moment(request, timezone.now())
+        found = past.lints(at) if at else queries.lints()
+        return Response(LintSerializer(instance=found, many=True).data)  # type: ignore[arg-type]
 
 
 class TransitionList(ApiView):
@@ -92,9 +110,10 @@ class TransitionList(ApiView):
 
     @list_schema("Transition", TransitionSerializer, filters.TRANSITION_PARAMETERS)
     def get(self, request: Request) -> Response:
-        chosen = filters.parse_transitions(request.query_params)
-        page = queries.transitions(chosen, **paging(request))
-        return page_response(request, page, TransitionSerializer, timezone.now(), chosen.clusters)
+        now = timezone.now()
+        chosen, at = filters.parse_transitions(request.query_params), past_moment(request, now)
+        page = queries.transitions(chosen, **paging(request), at=at)
+        return page_response(request, page, TransitionSerializer, now, chosen.clusters, at)
 
 
 class CollectionList(ApiView):
@@ -104,6 +123,7 @@ class CollectionList(ApiView):
 
     @list_schema("Collection", CollectionSerializer, filters.COLLECTION_PARAMETERS)
     def get(self, request: Request) -> Response:
-        chosen = filters.parse_collections(request.query_params)
-        page = queries.collections(chosen, **paging(request))
-        return page_response(request, page, CollectionSerializer, timezone.now(), chosen.clusters)
+        now = timezone.now()
+        chosen, at = filters.parse_collections(request.query_params), past_moment(request, now)
+        page = queries.collections(chosen, **paging(request), at=at)
+        return page_response(request, page, CollectionSerializer, now, chosen.clusters, at)

@@ -7,12 +7,20 @@ overdue_pairs coverage is_overdue reports silence                         knowle
 family_totals health_totals cluster_rows                                  fleet       counts over all clusters
 needs_someone causes cause cause_by_cluster                               causes      one line per cause
 lints                                                                     lints       advice about specs
+drift drift_of drift_columns                                              drift       one object in several clusters
+suspects                                                                  suspects    what changed before it failed
 resources count_resources resource judged cluster_ids ids_of                     resources   lists and details
-transitions collections timeline strips events refers_to referred_by
-cluster_detail                                                            history     what happened
+transitions collections events refers_to referred_by cluster_detail       history     what happened
+ledger export calendar rotations_of                                       ledger      rotations and renewals
+ages_of histogram                                                         ages        how old values are
+key_row key_rows keys_of                                                  waves       one key in several clusters
+timeline strips                                                           timelines   the past as it is drawn
+trend recovery                                                            trends      counts over time
 """
 
 from monitoring.queries.causes import Cause, cause, cause_by_cluster, causes, needs_someone, sharing
+from monitoring.queries.drift import Comparison, drift, drift_columns, drift_of
+from monitoring.queries.drift_rows import DriftCell, DriftRow
 from monitoring.queries.fleet import (
     Cell,
     ClusterRow,
@@ -26,14 +34,11 @@ from monitoring.queries.history import (
     ClusterDetail,
     KindRow,
     Link,
-    Timeline,
     cluster_detail,
     collections,
     events,
     referred_by,
     refers_to,
-    strips,
-    timeline,
     transitions,
 )
 from monitoring.queries.knowledge import (
@@ -61,6 +66,9 @@ from monitoring.queries.resources import (
     resource,
     resources,
 )
+from monitoring.queries.suspects import Suspect, suspects
+from monitoring.queries.timelines import Timeline, strips, timeline
+from monitoring.queries.trends import Recovered, Trend, recovery, trend
 
 __all__ = [
     "Cause",
@@ -68,8 +76,11 @@ __all__ = [
     "Change",
     "ClusterDetail",
     "ClusterRow",
+    "Comparison",
     "Count",
     "Coverage",
+    "DriftCell",
+    "DriftRow",
     "FamilyRow",
     "JudgedResource",
     "KindRow",
@@ -77,8 +88,11 @@ __all__ = [
     "Lint",
     "Overdue",
     "Page",
+    "Recovered",
     "Silent",
+    "Suspect",
     "Timeline",
+    "Trend",
     "Unread",
     "Unreadable",
     "Unseen",
@@ -91,6 +105,9 @@ __all__ = [
     "collections",
     "count_resources",
     "coverage",
+    "drift",
+    "drift_columns",
+    "drift_of",
     "events",
     "family_totals",
     "health_totals",
@@ -100,6 +117,7 @@ __all__ = [
     "lints",
     "needs_someone",
     "overdue_pairs",
+    "recovery",
     "referred_by",
     "refers_to",
     "reports",
@@ -108,6 +126,8 @@ __all__ = [
     "sharing",
     "silence",
     "strips",
+    "suspects",
     "timeline",
     "transitions",
+    "trend",
 ]

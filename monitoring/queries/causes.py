@@ -14,7 +14,7 @@ from monitoring import words
 from monitoring.families import JUDGED_KINDS, SHORT_NAMES
 from monitoring.filters import CauseFilters
 from monitoring.health import Health
-from monitoring.models import ClusterState, Resource
+from monitoring.models import ClusterState, PastResource, Resource
 from monitoring.queries.knowledge import Coverage, Overdue, Silent, overdue_pairs, reports
 from monitoring.queries.paging import Page, decode_numbers, encode
 from monitoring.queries.resources import SILENT_STALE, cluster_ids
@@ -89,6 +89,18 @@ class Cause:
         return {"signature": self.signature, "health": NEEDS_SOMEONE}
 
 
+@dataclass(frozen=True)
+class Estate:
+    """What causes are told of, now or at a moment: resources, what could not be seen of them, clusters that report.
+
+    `states` have their cluster joined; only those that are at risk or worse count.
+    """
+
+    resources: QuerySet[Any]
+    overdue: Overdue
+    states: Sequence[ClusterState]
+
+
 def needs_someone(
     now: datetime, overdue: Overdue | None = None, *, seen: Coverage, limit: int = 10
 ) -> tuple[tuple[Cause, ...], bool]:
@@ -114,15 +126,31 @@ def causes(
     are aggregates, so that every page costs one grouping, wherever it begins. Raises WrongParameter for a cursor of
     another list and for a cluster that does not exist.
     """
-    overdue = overdue_pairs(now) if overdue is None else overdue
+    return ranked(_present(now, overdue), filters, cursor, limit)
+
+
+def ranked(estate: Estate, filters: CauseFilters, cursor: str = "", limit: int = 50) -> Page[Cause]:
+    """`causes` of one estate."""
     start = min(max(decode_numbers(cursor)[0], 0), 10**6) if cursor else 0
     chosen = cluster_ids(filters.clusters) if filters.clusters else None
-    told = _told(filters, chosen, now)
-    rows = _rows(filters, chosen, overdue, told)
+    told = _told(filters, chosen, estate.states)
+    rows = _rows(filters, chosen, estate, told)
     groups = {group["signature"]: group for group in _groups(rows, filters, told, start + limit + 1)}
-    ranked = sorted({*groups, *told}, key=lambda signature: _rank(signature, groups.get(signature), told))
-    lines = _lines(ranked[start : start + limit], rows, groups, told)
-    return Page(lines, encode((start + limit, 0)) if len(ranked) > start + limit else "")
+    order = sorted({*groups, *told}, key=lambda signature: _rank(signature, groups.get(signature), told))
+    lines = _lines(order[start : start + limit], rows, groups, told)
+    return Page(lines, encode((start + limit, 0)) if len(order) > start + limit else "")
+
+
+def _present(now: datetime, overdue: Overdue | None = None) -> Estate:
+    unwell = ClusterState.objects.filter(health__gte=Health.AT_RISK, cluster__enabled=True)
+    states = list(unwell.select_related("cluster").order_by("cluster__name"))
+    for state in states:
+        state.cluster.state = state
+    return Estate(
+        resources=Resource.objects.all(),
+        overdue=overdue_pairs(now) if overdue is None else overdue,
+        states=[state for state in states if reports(state.cluster, now)],
+    )
 
 
 def cause(signature: str, now: datetime) -> Cause | None:
@@ -133,26 +161,26 @@ def cause(signature: str, now: datetime) -> Cause | None:
 
 def cause_by_cluster(signature: str, now: datetime) -> list[tuple[str, int]]:
     """How many resources of each cluster share it, most first. Two SQL statements."""
-    rows = _rows(CauseFilters(signatures=(signature,)), None, overdue_pairs(now), {})
+    rows = _rows(CauseFilters(signatures=(signature,)), None, _seen(now), {})
     counted = rows.order_by().values_list("cluster__name").annotate(number=Count("id"))
     return list(counted.order_by("-number", "cluster__name"))
 
 
 def sharing(signature: str, now: datetime) -> int:
     """How many resources share a cause; 0 for no signature. Two SQL statements."""
-    return _rows(CauseFilters(signatures=(signature,)), None, overdue_pairs(now), {}).count() if signature else 0
+    return _rows(CauseFilters(signatures=(signature,)), None, _seen(now), {}).count() if signature else 0
 
 
-def _told(filters: CauseFilters, chosen: Sequence[int] | None, now: datetime) -> Told:
+def _seen(now: datetime) -> Estate:
+    return Estate(resources=Resource.objects.all(), overdue=overdue_pairs(now), states=())
+
+
+def _told(filters: CauseFilters, chosen: Sequence[int] | None, states: Sequence[ClusterState]) -> Told:
     found: dict[str, list[tuple[str, Finding]]] = defaultdict(list)
     if filters.kinds:
         return found
-    unwell = ClusterState.objects.filter(health__gte=Health.AT_RISK, cluster__enabled=True)
-    if chosen is not None:
-        unwell = unwell.filter(cluster_id__in=chosen)
-    for state in unwell.select_related("cluster").order_by("cluster__name"):
-        state.cluster.state = state
-        if reports(state.cluster, now):
+    for state in states:
+        if chosen is None or state.cluster_id in chosen:
             for finding in msgspec.convert(state.findings, tuple[Finding, ...]):
                 if finding.health >= Health.AT_RISK and finding.signature and _fits(finding, filters):
                     found[finding.signature].append((state.cluster.name, finding))
@@ -167,10 +195,10 @@ def _fits(finding: Finding, filters: CauseFilters) -> bool:
     )
 
 
-def _rows(filters: CauseFilters, chosen: Sequence[int] | None, overdue: Overdue, told: Told) -> QuerySet[Resource]:
+def _rows(filters: CauseFilters, chosen: Sequence[int] | None, estate: Estate, told: Told) -> QuerySet[Any]:
     """The resources that count. `signature` is excluded as in the partial index, or Postgres could not use it."""
-    rows = Resource.objects.exclude(signature="").filter(
-        ~overdue.condition(), kind__in=filters.kinds or JUDGED_KINDS, health__gte=Health.AT_RISK
+    rows = estate.resources.exclude(signature="").filter(
+        ~estate.overdue.condition(), kind__in=filters.kinds or JUDGED_KINDS, health__gte=Health.AT_RISK
     )
     if chosen is not None:
         rows = rows.filter(cluster_id__in=chosen)
@@ -181,7 +209,7 @@ def _rows(filters: CauseFilters, chosen: Sequence[int] | None, overdue: Overdue,
     return rows
 
 
-def _groups(rows: QuerySet[Resource], filters: CauseFilters, told: Told, most: int) -> Iterable[Mapping[str, Any]]:
+def _groups(rows: QuerySet[Any], filters: CauseFilters, told: Told, most: int) -> QuerySet[Any, Any]:
     """The worst `most` groups, and all that a cluster's own finding leads, whatever their health."""
     led = Case(When(signature__in=list(told), then=Value(1)), default=Value(0), output_field=IntegerField())
     grouped = (
@@ -199,7 +227,8 @@ def _groups(rows: QuerySet[Resource], filters: CauseFilters, told: Told, most: i
     )
     if filters.healths:
         grouped = grouped.filter(Q(worst__in=[int(health) for health in filters.healths]) | Q(led=1))
-    return grouped.order_by("-led", "-worst", "-wide", "-number", "signature")[: most + len(told)]
+    worst: QuerySet[Any, Any] = grouped.order_by("-led", "-worst", "-wide", "-number", "signature")[: most + len(told)]
+    return worst
 
 
 def _rank(signature: str, group: Mapping[str, Any] | None, told: Told) -> tuple[bool, int, int, int, str]:
@@ -218,12 +247,13 @@ def _is_poison(finding: Finding | None) -> bool:
 
 
 def _lines(
-    signatures: Sequence[str], rows: QuerySet[Resource], groups: Mapping[str, Mapping[str, Any]], told: Told
+    signatures: Sequence[str], rows: QuerySet[Any], groups: Mapping[str, Mapping[str, Any]], told: Told
 ) -> tuple[Cause, ...]:
     shared = rows.filter(signature__in=list(signatures))
     store_first = Case(When(kind__in=STORES, then=Value(0)), default=Value(1), output_field=IntegerField())
     worst = shared.order_by("signature", store_first, "-health", "-id").distinct("signature").values("pk")
-    roots = {root.signature: root for root in Resource.objects.filter(pk__in=worst)}
+    # The condition on health is repeated, or the estate of a moment would be read whole.
+    roots = {root.signature: root for root in rows.model.objects.filter(pk__in=worst, health__gte=Health.AT_RISK)}
     lines = (
         _line(signature, groups.get(signature), told.get(signature, []), roots.get(signature))
         for signature in signatures
@@ -235,7 +265,7 @@ def _line(
     signature: str,
     group: Mapping[str, Any] | None,
     told: Sequence[tuple[str, Finding]],
-    root: Resource | None,
+    root: Resource | PastResource | None,
 ) -> Cause | None:
     """A cluster's own finding speaks for the line; without one the store behind it, or its worst resource.
 

@@ -187,7 +187,7 @@ def _cluster_row(
     return ClusterRow(
         cluster=cluster,
         worst=worst,
-        cells=tuple(_cell(family, kinds, cursors, unread_names) for family in FAMILIES),
+        cells=tuple(cell(family, kinds, cursors, unread_names) for family in FAMILIES),
         read_at=min((known.read_at for known in installed if known.read_at), default=None),
         silent=None if reports(cluster, now) else silence(cluster),
         counts=totals,
@@ -197,7 +197,8 @@ def _cluster_row(
     )
 
 
-def _cell(family: Family, kinds: Mapping[str, Counts], cursors: Mapping[str, Cursor], unread: frozenset[str]) -> Cell:
+def cell(family: Family, kinds: Mapping[str, Counts], cursors: Mapping[str, Cursor], unread: frozenset[str]) -> Cell:
+    """One family of one cluster, from the counts of its kinds and the kinds that are not known."""
     counts: dict[Health, int] = defaultdict(int)
     for kind in family.kinds:
         for health, count in kinds.get(kind, {}).items():

@@ -1,12 +1,10 @@
-"""What happened: transitions, collections, the timeline and the events of one resource, and one cluster in detail."""
+"""What happened: transitions, collections, the events of one resource, and one cluster in detail."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
-from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, Sum
 
 from clusters.kinds import BY_NAME
@@ -20,7 +18,6 @@ from monitoring.queries.knowledge import Silent, is_overdue, reports, silence
 from monitoring.queries.paging import Page, decode_moment, page_of
 from monitoring.queries.resources import JudgedResource, cluster_ids, judged
 from monitoring.rules.base import Finding
-from monitoring.timelines import Run, Stretch, runs, stretches
 
 MOST_SHOWN = 50
 READINGS: dict[str, str] = {Outcome.FORBIDDEN: "may not be read", Outcome.NOT_INSTALLED: "not installed"}
@@ -28,7 +25,10 @@ READINGS: dict[str, str] = {Outcome.FORBIDDEN: "may not be read", Outcome.NOT_IN
 
 @dataclass(frozen=True)
 class Change:
-    """A transition. `from_health` is None for an addition, `to_health` for a removal; `exists` if it can be opened."""
+    """A transition (see `told`). `from_health` is None for an addition, `to_health` for a removal.
+
+    `exists` if it can be opened.
+    """
 
     row: Transition
     exists: bool = False
@@ -42,24 +42,46 @@ class Change:
         return None if self.row.to_health is None else Health(self.row.to_health)
 
     @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Of the state that began, worst first."""
+        found = self.row.ended_findings or self.row.lasting_findings or ()  # type: ignore[attr-defined]
+        return msgspec.convert(found, tuple[Finding, ...])
+
+    @property
     def worst(self) -> Finding | None:
-        """The worst finding at that moment."""
-        return msgspec.convert(self.row.findings[0], Finding) if self.row.findings else None
+        return self.findings[0] if self.findings else None
 
     @property
     def full_name(self) -> str:
         return f"{self.row.namespace}/{self.row.name}" if self.row.namespace else self.row.name
 
 
-def transitions(filters: TransitionFilters, cursor: str = "", limit: int = 50) -> Page[Change]:
-    """Transitions of judged kinds, newest first. At most three SQL statements. Raises WrongParameter."""
-    rows = Transition.objects.filter(_transition_condition(filters)).select_related("cluster")
+def transitions(
+    filters: TransitionFilters, cursor: str = "", limit: int = 50, *, at: datetime | None = None
+) -> Page[Change]:
+    """Transitions of judged kinds (until `at`), newest first. At most three SQL statements. Raises WrongParameter."""
+    rows = told(Transition.objects.filter(_transition_condition(filters))).select_related("cluster")
+    if at:
+        rows = rows.filter(at__lte=at)
     if cursor:
-        at, last_id = decode_moment(cursor)
-        rows = rows.filter(Q(at__lt=at) | Q(at=at, id__lt=last_id))
+        last_at, last_id = decode_moment(cursor)
+        rows = rows.filter(Q(at__lt=last_at) | Q(at=last_at, id__lt=last_id))
     rows = rows.annotate(exists=Exists(Resource.objects.filter(pk=OuterRef("resource_id"))))
     page = page_of(list(rows.order_by("-at", "-id")[: limit + 1]), limit, lambda row: (row.at, row.id))
     return Page(tuple(Change(row, row.exists) for row in page.rows), page.next)
+
+
+def told(rows: QuerySet[Transition]) -> QuerySet[Transition]:
+    """Changes of health with the findings of the state that began: those of the row that ended it, or the live ones."""
+    key = {field: OuterRef(field) for field in ("cluster_id", "kind", "namespace", "name")}
+    ended = Transition.objects.filter(
+        **key, at__gte=OuterRef("at"), began_at=OuterRef("at"), from_health=OuterRef("to_health")
+    )
+    lasting = Resource.objects.filter(pk=OuterRef("resource_id"), recorded_at=OuterRef("at"))
+    return rows.filter(turned=True).annotate(
+        ended_findings=Subquery(ended.order_by("at", "id").values("findings")[:1]),
+        lasting_findings=Subquery(lasting.values("findings")),
+    )
 
 
 def _transition_condition(filters: TransitionFilters) -> Q:
@@ -83,116 +105,32 @@ def _named_like(resource_id: int) -> Q:
     return Q(**key) if key else Q()
 
 
-def collections(filters: CollectionFilters, cursor: str = "", limit: int = 50) -> Page[Collection]:
-    """Collections, newest first, with their cluster joined. At most two SQL statements. Raises WrongParameter."""
+def collections(
+    filters: CollectionFilters, cursor: str = "", limit: int = 50, *, at: datetime | None = None
+) -> Page[Collection]:
+    """Collections (begun until `at`), newest first, with their cluster joined. At most two SQL statements.
+
+    Raises WrongParameter.
+    """
     rows = Collection.objects.select_related("cluster")
     if filters.clusters:
         rows = rows.filter(cluster_id__in=cluster_ids(filters.clusters))
     if filters.results:
         rows = rows.filter(result__in=filters.results)
+    if at:
+        rows = rows.filter(started_at__lte=at)
     if cursor:
-        at, last_id = decode_moment(cursor)
-        rows = rows.filter(Q(started_at__lt=at) | Q(started_at=at, id__lt=last_id))
+        last_at, last_id = decode_moment(cursor)
+        rows = rows.filter(Q(started_at__lt=last_at) | Q(started_at=last_at, id__lt=last_id))
     found = list(rows.order_by("-started_at", "-id")[: limit + 1])
     return page_of(found, limit, lambda row: (row.started_at, row.id))
 
 
-@dataclass(frozen=True)
-class Timeline:
-    """What the chart and its table show. `start` to `end` is the window; the last stretch may be unknown."""
-
-    start: datetime
-    end: datetime
-    stretches: tuple[Stretch, ...]
-    changes: tuple[Change, ...]
-    refreshed_at: datetime | None
-    due_at: datetime | None
-
-
-def timeline(resource: JudgedResource, now: datetime, window: timedelta) -> Timeline:
-    """The last `window` of one resource, also across removal and recreation under its name. One SQL statement.
-
-    At most 500 changes are drawn; older ones of the window are left out.
-    """
-    row, start = resource.row, now - window
-    rows = Transition.objects.filter(
-        cluster_id=row.cluster_id, kind=row.kind, namespace=row.namespace, name=row.name, at__lte=now
-    )
-    found = [Change(change) for change in rows.order_by("-at", "-id")[:500]]
-    return Timeline(
-        start=start,
-        end=now,
-        stretches=_stretches(resource, found[::-1], start, now),
-        changes=tuple(change for change in found if change.row.at >= start),
-        refreshed_at=row.refreshed_at,
-        due_at=row.due_at,
-    )
-
-
-def _stretches(
-    resource: JudgedResource, oldest_first: list[Change], start: datetime, now: datetime
-) -> tuple[Stretch, ...]:
-    marks = [(change.row.at, change.to_health) for change in oldest_first]
-    if not marks:
-        marks = [(resource.row.since, resource.last_known)]
-    if resource.unseen:
-        marks.append((max(resource.read_at or start, marks[-1][0]), Health.UNKNOWN))
-    return stretches(marks, start, now)
-
-
-# Found by transition_by_resource once per row of the page; there is no index on resource_id.
-RECENT_SQL = """
-    SELECT place, recent.at, recent.from_health, recent.to_health
-    FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[])
-        WITH ORDINALITY AS row(cluster_id, kind, namespace, name, place)
-    CROSS JOIN LATERAL (
-        SELECT at, id, from_health, to_health
-        FROM monitoring_transition past
-        WHERE past.cluster_id = row.cluster_id AND past.kind = row.kind
-            AND past.namespace = row.namespace AND past.name = row.name AND past.at BETWEEN %s AND %s
-        ORDER BY at DESC, id DESC
-        LIMIT 200
-    ) recent
-    ORDER BY place, recent.at, recent.id
-"""
-STRIP_SLOTS, STRIP_SLOT = 50, timedelta(hours=1)
-
-
-def strips(resources: Sequence[JudgedResource], now: datetime) -> tuple[tuple[Run, ...], ...]:
-    """For each resource its health in the last 50 hours, hour by hour. One SQL statement."""
-    start = now - STRIP_SLOTS * STRIP_SLOT
-    rows = [resource.row for resource in resources]
-    keys = [[getattr(row, field) for row in rows] for field in ("cluster_id", "kind", "namespace", "name")]
-    changes: dict[int, list[tuple[datetime, int | None, int | None]]] = defaultdict(list)
-    with connection.cursor() as sql:
-        sql.execute(RECENT_SQL, [*keys, start, now])
-        for place, *change in sql.fetchall():
-            changes[place - 1].append(tuple(change))
-    return tuple(
-        runs(_recent(resource, changes[place], start, now), start, now, STRIP_SLOTS)
-        for place, resource in enumerate(resources)
-    )
-
-
-def _recent(
-    resource: JudgedResource,
-    changes: Sequence[tuple[datetime, int | None, int | None]],
-    start: datetime,
-    now: datetime,
-) -> tuple[Stretch, ...]:
-    before = changes[0][1] if changes else resource.row.health
-    begun = start if changes else min(resource.row.first_seen_at, now)
-    found = [(begun, before), *((at, health) for at, _, health in changes)]
-    marks = [(at, None if health is None else Health(health)) for at, health in found]
-    if resource.unseen:
-        marks.append((max(resource.read_at or start, marks[-1][0]), Health.UNKNOWN))
-    return stretches(marks, start, now)
-
-
-def events(resource: JudgedResource, limit: int = MOST_SHOWN) -> tuple[Event, ...]:
-    """Kubernetes Events of the resource, newest first."""
+def events(resource: JudgedResource, limit: int = MOST_SHOWN, *, until: datetime | None = None) -> tuple[Event, ...]:
+    """Kubernetes Events of the resource (seen last until then), newest first."""
     row = resource.row
     rows = Event.objects.filter(cluster_id=row.cluster_id, kind=row.kind, namespace=row.namespace, name=row.name)
+    rows = rows.filter(last_at__lte=until) if until else rows
     return tuple(rows.order_by("-last_at", "-id")[:limit])
 
 
@@ -219,7 +157,12 @@ def refers_to(resource: JudgedResource, now: datetime) -> tuple[Link, ...]:
         namespace=OuterRef("target_namespace"),
         name=OuterRef("target_name"),
     )
-    rows = Reference.objects.filter(resource_id=resource.row.pk).annotate(known_id=Subquery(known.values("pk")[:1]))
+    # Provider keys are shown with the facts, and may be a hundred.
+    rows = (
+        Reference.objects.filter(resource_id=resource.row.pk)
+        .exclude(relation="key")
+        .annotate(known_id=Subquery(known.values("pk")[:1]))
+    )
     found = list(rows.order_by("relation", "target_kind", "target_namespace", "target_name")[:MOST_SHOWN])
     by_id = {other.row.pk: other for other in judged(_with_ids(row.known_id for row in found), now)}
     return tuple(

@@ -1,6 +1,7 @@
 """Advice about specs, counted by rule. Never mixed into health."""
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,14 +35,19 @@ class Lint:
 
 def lints() -> tuple[Lint, ...]:
     """All advice, most resources first. Two SQL statements."""
+    states = ClusterState.objects.exclude(lints=[]).filter(cluster__enabled=True).select_related("cluster")
+    return counted(COUNTS, {}, states.order_by("cluster__name"))
+
+
+def counted(sql: str, params: Mapping[str, Any], states: Iterable[ClusterState]) -> tuple[Lint, ...]:
+    """`lints` from rule, hint, count and names of clusters as `sql` gives them, and what clusters are advised."""
     about: dict[str, list[str]] = defaultdict(list)
     hints: dict[str, str] = {}
-    states = ClusterState.objects.exclude(lints=[]).filter(cluster__enabled=True).select_related("cluster")
-    for state in states.order_by("cluster__name"):
+    for state in states:
         for lint in state.lints:
             about[lint["rule"]].append(state.cluster.name)
             hints[lint["rule"]] = lint.get("hint", "")
-    counts = {rule: (hint, count, names) for rule, hint, count, names in _counts()}
+    counts = {rule: (hint, count, names) for rule, hint, count, names in _fetch(sql, params)}
     found = []
     for rule in counts.keys() | about.keys():
         hint, count, names = counts.get(rule, (hints.get(rule, ""), 0, []))
@@ -50,8 +56,8 @@ def lints() -> tuple[Lint, ...]:
     return tuple(sorted(found, key=lambda lint: (-lint.count, -len(lint.names), lint.rule)))
 
 
-def _counts() -> list[Any]:
+def _fetch(sql: str, params: Mapping[str, Any]) -> list[Any]:
     with connection.cursor() as cursor:
-        cursor.execute(COUNTS)
+        cursor.execute(sql, params)
         rows: list[Any] = cursor.fetchall()
     return rows

@@ -62,15 +62,29 @@ def decode_ranked(cursor: str) -> tuple[int, str]:
     raise _wrong()
 
 
+def decode_names(cursor: str) -> tuple[str, str, str]:
+    """Inverse of `encode` for a namespace, a name and a kind. Raises WrongParameter."""
+    first, second, third = _values(cursor, 3, longest=8_000)  # six characters for each that is not ASCII
+    texts = isinstance(first, str) and isinstance(second, str) and isinstance(third, str)
+    if texts and f"{first}{second}{third}".isprintable():
+        return str(first), str(second), str(third)
+    raise _wrong()
+
+
 def _decode(cursor: str) -> tuple[object, object]:
+    first, second = _values(cursor, 2, longest=400)
+    return first, second
+
+
+def _values(cursor: str, number: int, longest: int) -> list[object]:
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        values = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True)) if len(cursor) < 400 else None
+        values = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True)) if len(cursor) < longest else None
     except (ValueError, binascii.Error, RecursionError):
         values = None
-    if not isinstance(values, list) or len(values) != 2:
+    if not isinstance(values, list) or len(values) != number:
         raise _wrong()
-    return values[0], values[1]
+    return values
 
 
 def _wrong() -> WrongParameter:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet, Sum
@@ -16,10 +16,12 @@ from clusters.observations import Outcome
 from monitoring.families import JUDGED_KINDS, SHORT_NAMES
 from monitoring.filters import ResourceFilters, WrongParameter
 from monitoring.health import Health
-from monitoring.models import HealthCount, Reference, Resource
+from monitoring.models import HealthCount, PastResource, Reference, Resource
 from monitoring.queries.knowledge import Overdue, is_overdue, overdue_pairs, reports, silence
 from monitoring.queries.paging import Page, decode_numbers, page_of
 from monitoring.rules.base import Finding
+
+Row = TypeVar("Row", Resource, PastResource)
 
 # Counting stops here: a number that nobody reads to the end is not worth a scan of a million rows.
 MOST_COUNTED = 1000
@@ -135,7 +137,7 @@ def resources(filters: ResourceFilters, now: datetime, cursor: str = "", limit: 
     Raises WrongParameter for a cursor of another list and for a cluster that does not exist.
     """
     overdue = overdue_pairs(now) if filters.healths else Overdue()
-    rows = filtered(filters, overdue)
+    rows = filtered(filters, overdue, Resource.objects.all())
     if cursor:
         health, last_id = decode_numbers(cursor)
         rows = rows.filter(Q(health__lt=health) | Q(health=health, id__lt=last_id))
@@ -150,7 +152,7 @@ def count_resources(filters: ResourceFilters, now: datetime) -> Count:
     if filters.countable:
         counts = HealthCount.objects.filter(_common(filters), _health_condition(filters.healths, overdue))
         return Count(counts.aggregate(total=Sum("count", default=0))["total"])
-    number = filtered(filters, overdue).order_by()[: MOST_COUNTED + 1].count()
+    number = filtered(filters, overdue, Resource.objects.all()).order_by()[: MOST_COUNTED + 1].count()
     return Count(min(number, MOST_COUNTED), exact=number <= MOST_COUNTED)
 
 
@@ -197,9 +199,9 @@ def ids_of(patterns: tuple[str, ...]) -> list[int] | None:
     return cluster_ids(patterns) if patterns else None
 
 
-def filtered(filters: ResourceFilters, overdue: Overdue) -> QuerySet[Resource]:
-    """The rows that fit. Conditions repeat those of the partial indexes, or Postgres could not use them."""
-    rows = Resource.objects.filter(_common(filters), _health_condition(filters.healths, overdue))
+def filtered(filters: ResourceFilters, overdue: Overdue, estate: QuerySet[Row]) -> QuerySet[Row]:
+    """The rows of `estate` that fit. Conditions repeat those of the partial indexes, or Postgres could not use them."""
+    rows = estate.filter(_common(filters), _health_condition(filters.healths, overdue))
     if filters.namespaces:
         rows = rows.filter(namespace__in=filters.namespaces)
     if filters.names:

@@ -170,16 +170,20 @@ def is_due(value: datetime | None, now: datetime) -> bool:
     return value is not None and value <= now
 
 
-@register.simple_tag
-def resources_url(**filters: object) -> str:
-    """The address of the resources that these filters choose; `health` may be a Health, empty values are left out."""
-    query = {key: _value(value) for key, value in filters.items() if value not in (None, "", ())}
-    return with_query(reverse("resources"), query)
+@register.simple_tag(takes_context=True)
+def resources_url(context: template.Context, query: Mapping[str, str] | None = None, **filters: object) -> str:
+    """The address of the resources that these filters choose, at the moment that the page shows.
+
+    `query` holds filters in their own form; `health` may be a Health, empty values are left out.
+    """
+    chosen = {key: _value(value) for key, value in filters.items() if value not in (None, "", ())}
+    moment = {"at": written(context["past"])} if context.get("past") else {}
+    return with_query(reverse("resources"), {**(query or {}), **chosen, **moment})
 
 
-@register.filter
-def as_resources_url(query: Mapping[str, str]) -> str:
-    return with_query(reverse("resources"), query)
+def written(moment: datetime) -> str:
+    """A moment as addresses hold it: UTC, with what it needs of seconds and their parts."""
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
 
 
 def with_query(path: str, query: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from django.urls import reverse
 from monitoring import commands, queries
 from monitoring.families import FAMILIES
 from monitoring.filters import (
+    AT,
     CAUSE_PARAMETERS,
     HEALTH_CODES,
     NOT_HEALTHY,
@@ -18,9 +19,10 @@ from monitoring.filters import (
     refuse_unknown,
 )
 from monitoring.health import Health
+from monitoring.queries import past
 from monitoring.rules.causes import TITLES
 from monitoring.templatetags.pages import with_query
-from monitoring.views.page import live, page
+from monitoring.views.page import live, of_moment, page, past_moment
 
 NEEDS_SOMEONE = (Health.FAILING, Health.STALE, Health.AT_RISK)  # as a line counts them: what we cannot see is left out
 ROWS, MOST_ROWS = 50, 200
@@ -32,12 +34,13 @@ def causes(request: HttpRequest, now: datetime) -> HttpResponse:
     query = request.GET
     filters = parse_causes(query)
     limit = parse_limit(query, default=ROWS, maximum=MOST_ROWS)
-    found = queries.causes(filters, now, query.get("cursor", ""), limit)
+    at, ids, cursor = past_moment(query, now), queries.ids_of(filters.clusters), query.get("cursor", "")
+    found = past.causes(filters, at, now, cursor, limit) if at else queries.causes(filters, now, cursor, limit)
     kept = {
         name: values for name, *_ in CAUSE_PARAMETERS if (values := [value for value in query.getlist(name) if value])
     }
     context = {
-        "coverage": queries.coverage(now, queries.ids_of(filters.clusters)),
+        "coverage": past.coverage(at, now, ids) if at else queries.coverage(now, ids),
         "found": found,
         "values": {name: ",".join(kept.get(name, ())) for name, *_ in CAUSE_PARAMETERS},
         "healths": [(code, code.replace("_", " ").capitalize()) for code in HEALTH_CODES if code != NOT_HEALTHY],
@@ -46,12 +49,13 @@ def causes(request: HttpRequest, now: datetime) -> HttpResponse:
         "chips": [
             (name, _words(name, values), with_query(reverse("causes"), {key: kept[key] for key in kept if key != name}))
             for name, values in kept.items()
+            if name != AT.name
         ],
         "next": with_query(reverse("causes"), {**kept, "cursor": found.next}) if found.next else "",
         "start": with_query(reverse("causes"), kept) if query.get("cursor") else "",
         "api_call": commands.api_call(request.build_absolute_uri(with_query(API_PATH, kept))),
     }
-    return live(request, "monitoring/causes.html", now, context)
+    return of_moment(request, "monitoring/causes.html", now, context, at)
 
 
 def _words(name: str, values: list[str]) -> str:

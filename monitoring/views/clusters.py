@@ -12,11 +12,12 @@ from monitoring import queries, sentences, words
 from monitoring.families import JUDGED_KINDS, OPTIONAL_KINDS
 from monitoring.filters import CLUSTER_PARAMETERS, ResourceFilters, parse_resources, refuse_unknown
 from monitoring.health import Health
-from monitoring.queries import ClusterRow, Unread
+from monitoring.queries import ClusterRow, Unread, past
 from monitoring.rules.thresholds import NAMES, of_cluster
 from monitoring.rules.thresholds import words as words_of
 from monitoring.templatetags.pages import with_query
-from monitoring.views.page import live, page
+from monitoring.views import trends
+from monitoring.views.page import live, of_moment, page, past_moment
 
 ROWS = 100
 
@@ -26,19 +27,25 @@ def clusters(request: HttpRequest, now: datetime) -> HttpResponse:
     refuse_unknown(request.GET, CLUSTER_PARAMETERS)
     chosen: ResourceFilters = parse_resources(request.GET)
     ids = queries.ids_of(chosen.clusters)
-    found = queries.cluster_rows(now, ids=ids, cursor=request.GET.get("cursor", ""), limit=ROWS)
-    query = {"cluster": ",".join(chosen.clusters)} if chosen.clusters else {}
+    at, cursor = past_moment(request.GET, now), request.GET.get("cursor", "")
+    if at:
+        found = past.cluster_rows(at, now, ids=ids, cursor=cursor, limit=ROWS)
+    else:
+        found = queries.cluster_rows(now, ids=ids, cursor=cursor, limit=ROWS)
+    query = {name: ",".join(filter(None, request.GET.getlist(name))) for name in ("cluster", "at")}
+    query = {name: value for name, value in query.items() if value}
     context = {
-        "coverage": queries.coverage(now, ids),
+        "coverage": past.coverage(at, now, ids) if at else queries.coverage(now, ids),
         "clusters": found,
         "pattern": query.get("cluster", ""),
         "next": with_query(reverse("clusters"), {**query, "cursor": found.next}) if found.next else "",
     }
-    return live(request, "monitoring/clusters.html", now, context)
+    return of_moment(request, "monitoring/clusters.html", now, context, at)
 
 
 @page
 def cluster(request: HttpRequest, now: datetime, name: str) -> HttpResponse:
+    refuse_unknown(request.GET, (trends.PARAMETER,))
     detail = queries.cluster_detail(name, now)
     if detail is None:
         raise Http404("No cluster has this name.")
@@ -50,6 +57,8 @@ def cluster(request: HttpRequest, now: datetime, name: str) -> HttpResponse:
         "sentence": sentence(row),
         "supporting": supporting,
         "limits": limits(detail.cluster),
+        "trend": trends.panel(request.GET, now, [detail.cluster.pk], cluster=name),
+        "recoveries": queries.recovery(now, ids=[detail.cluster.pk]),
     }
     return live(request, "monitoring/cluster.html", now, context)
 

@@ -5,9 +5,10 @@ from datetime import datetime
 from django.http import HttpRequest, HttpResponse
 
 from monitoring import queries, words
-from monitoring.filters import TransitionFilters
+from monitoring.filters import TransitionFilters, refuse_unknown
 from monitoring.health import Health
 from monitoring.queries import Cause, Coverage
+from monitoring.views import trends
 from monitoring.views.page import live, page
 
 CLUSTERS_SHOWN, CHANGES_SHOWN = 12, 8
@@ -15,6 +16,7 @@ CLUSTERS_SHOWN, CHANGES_SHOWN = 12, 8
 
 @page
 def overview(request: HttpRequest, now: datetime) -> HttpResponse:
+    refuse_unknown(request.GET, (trends.PARAMETER,))
     overdue = queries.overdue_pairs(now)
     seen = queries.coverage(now)
     families = queries.family_totals(now, overdue)
@@ -26,6 +28,7 @@ def overview(request: HttpRequest, now: datetime) -> HttpResponse:
         "totals": [(health, count, _share(health, count, totals)) for health, count in totals.items()],
         "problems": problems,
         "more_problems": more,
+        "trend": trends.panel(request.GET, now),
         "families": families,
         "clusters": queries.cluster_rows(now, overdue, limit=CLUSTERS_SHOWN),
         "changes": queries.transitions(TransitionFilters(), limit=CHANGES_SHOWN).rows,

@@ -10,6 +10,7 @@ from django.urls import reverse
 from monitoring import charts, commands, queries, sentences
 from monitoring.families import FAMILIES, JUDGED_KINDS
 from monitoring.filters import (
+    AT,
     HEALTH_CODES,
     NOT_HEALTHY,
     RESOURCE_PARAMETERS,
@@ -18,11 +19,13 @@ from monitoring.filters import (
     parse_resources,
 )
 from monitoring.health import Health
+from monitoring.queries import JudgedResource, past
 from monitoring.templatetags.pages import with_query
-from monitoring.views.page import live, page
+from monitoring.views import rotations
+from monitoring.views.page import of_moment, page, past_moment
 
 ROWS, MOST_ROWS = 50, 200
-HIDDEN = ("name", "finding", "signature", "cause_class", "lint")  # filters without a field of their own
+HIDDEN = ("name", "finding", "signature", "cause_class", "lint", "at")  # filters without a field of their own
 API_PATH = "/api/v1/resources/"
 WINDOWS = {"5d": (timedelta(days=5), "5 d"), "30d": (timedelta(days=30), "30 d"), "1y": (timedelta(days=365), "1 y")}
 
@@ -33,12 +36,13 @@ def resources(request: HttpRequest, now: datetime) -> HttpResponse:
     filters = parse_resources(query)
     limit = parse_limit(query, default=ROWS, maximum=MOST_ROWS)
     cursor = query.get("cursor", "")
-    found = queries.resources(filters, now, cursor, limit)
+    at, ids = past_moment(query, now), queries.ids_of(filters.clusters)
+    found = past.resources(filters, at, now, cursor, limit) if at else queries.resources(filters, now, cursor, limit)
     context = {
-        "coverage": queries.coverage(now, queries.ids_of(filters.clusters)),
+        "coverage": past.coverage(at, now, ids) if at else queries.coverage(now, ids),
         "found": found,
-        "rows": list(zip(found.rows, queries.strips(found.rows, now), strict=True)),
-        "count": queries.count_resources(filters, now),
+        "rows": list(zip(found.rows, queries.strips(found.rows, at or now), strict=True)),
+        "count": None if at else queries.count_resources(filters, now),
         "first_page": not cursor,
         "form": _form(query),
         "chips": list(_chips(query)),
@@ -46,7 +50,7 @@ def resources(request: HttpRequest, now: datetime) -> HttpResponse:
         "start": _link(request.path, query),
         "api_call": _api_call(request),
     }
-    return live(request, "monitoring/resources.html", now, context)
+    return of_moment(request, "monitoring/resources.html", now, context, at)
 
 
 def _form(query: QueryDict) -> Mapping[str, Any]:
@@ -75,7 +79,7 @@ def _chips(query: QueryDict) -> Iterator[tuple[str, str, str]]:
     """Name and value of each filter that is set, and the address without it."""
     for parameter in RESOURCE_PARAMETERS:
         values = [value for value in query.getlist(parameter.name) if value]
-        if values:
+        if values and parameter.name != AT.name:
             remaining = query.copy()
             del remaining[parameter.name]
             yield parameter.name, _chip_value(parameter.name, values), _link(reverse("resources"), remaining)
@@ -101,27 +105,38 @@ def _api_call(request: HttpRequest) -> str:
 
 @page
 def resource(request: HttpRequest, now: datetime, resource_id: int) -> HttpResponse:
-    found = queries.resource(resource_id, now)
+    at = past_moment(request.GET, now)
+    found = past.resource(resource_id, at, now) if at else queries.resource(resource_id, now)
     if found is None:
-        raise Http404("There is no such resource. It was removed from its cluster, or never existed.")
+        gone = "It was removed from its cluster, or never existed."
+        raise Http404(f"There is no such resource. {gone}" if at is None else "There was no such resource then.")
     window = request.GET.get("window") or "5d"
     if window not in WINDOWS:
         raise WrongParameter("window", f"{window[:40]!r} is not one of the allowed values", tuple(WINDOWS))
-    line = queries.timeline(found, now, WINDOWS[window][0])
-    dependents, dependent_count = queries.referred_by(found, now)
-    happened = queries.events(found)
-    sharing = queries.sharing(found.row.signature, now)
+    line = queries.timeline(found, at or now, WINDOWS[window][0])
     context = {
         "resource": found,
         "sentence": sentences.about(found),
-        "sharing": sharing,
-        "others": sharing - 1,
-        "facts": sentences.facts(found),
         "timeline": line,
         "figure": charts.timeline(line.start, line.end, line.stretches, line.refreshed_at, line.due_at),
         "windows": [(code, word, code == window) for code, (_, word) in WINDOWS.items()],
         "window_word": WINDOWS[window][1],
-        "happened": sentences.happened(line.changes, happened),
+        "happened": sentences.happened(line.changes, queries.events(found, until=at)),
+        "suspects": queries.suspects(found),
+        **({} if at else _present(found, now)),
+    }
+    return of_moment(request, "monitoring/resource.html", now, context, at)
+
+
+def _present(found: JudgedResource, now: datetime) -> dict[str, Any]:
+    """What is known of the present only."""
+    dependents, dependent_count = queries.referred_by(found, now)
+    sharing = queries.sharing(found.row.signature, now)
+    return {
+        "sharing": sharing,
+        "others": sharing - 1,
+        "facts": sentences.facts(found),
+        "rotations": rotations.panel(found),
         "refers_to": queries.refers_to(found, now),
         "dependents": dependents,
         "dependent_count": dependent_count,
@@ -131,4 +146,3 @@ def resource(request: HttpRequest, now: datetime, resource_id: int) -> HttpRespo
         ),
         "api_path": f"{API_PATH}{found.row.pk}/",
     }
-    return live(request, "monitoring/resource.html", now, context)

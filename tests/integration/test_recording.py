@@ -43,7 +43,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def told(**filters):
-    rows = Transition.objects.filter(**filters).order_by("at", "id")
+    rows = Transition.objects.filter(turned=True, **filters).order_by("at", "id")
     return [(t.name, t.from_health, t.to_health) for t in rows]
 
 

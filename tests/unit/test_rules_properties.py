@@ -47,7 +47,9 @@ def bad(verdict: Verdict) -> set[str]:
 
 
 def lasting(verdict: Verdict) -> Health:
-    return worst_of([finding.health for finding in verdict.findings if finding.rule not in ENDED_BY_TIME])
+    """Of what time alone does not end. Who is not known any more is not better off than who was still waited for."""
+    worst = worst_of([finding.health for finding in verdict.findings if finding.rule not in ENDED_BY_TIME])
+    return Health.PROGRESSING if worst is Health.UNKNOWN else worst
 
 
 def assert_well_made(verdict: Verdict) -> None:

@@ -75,12 +75,13 @@ def add_resource(
         first_seen_at=now,
         health=health,
         since=now - timedelta(hours=1),
+        recorded_at=now - timedelta(hours=1),
         findings=msgspec.to_builtins(findings),
         facts=FACTS,
         refreshed_at=now - timedelta(hours=2),
         due_at=now - timedelta(hours=1),
     )
     make.reference(row, "store", "ClusterSecretStore", "vault")
-    make.transition(row, health, now, findings=findings)
+    make.transition(row, health, now)
     make.recount(cluster)
     return row

@@ -29,10 +29,15 @@ from monitoring.models import (
     Collection,
     Cursor,
     Event,
+    Gap,
     HealthCount,
+    HealthSample,
     Lease,
+    Recovery,
     Reference,
     Resource,
+    Revision,
+    Rotation,
     Transition,
 )
 from monitoring.rules.base import Finding
@@ -142,6 +147,8 @@ def resource(
         first_seen_at=now - 30 * DAY,
         health=health,
         since=now - since,
+        recorded_at=now - since,
+        unwell_since=now - since if health >= Health.AT_RISK else None,
         findings=msgspec.to_builtins(findings),
         facts=facts or {},
         **{"signature": _signature(health, findings, facts or {}), **fields},
@@ -172,10 +179,21 @@ def recount(of: Cluster) -> None:
 
 
 def transition(
-    of: Resource, to: Health | None, at: datetime, *, before: Health | None = None, findings: tuple[Finding, ...] = ()
+    of: Resource,
+    to: Health | None,
+    at: datetime,
+    *,
+    before: Health | None = None,
+    began: timedelta = DAY,
+    findings: tuple[Finding, ...] = (),
+    signature: str = "",
 ) -> Transition:
+    """The end of a state that had lasted for `began`, with its findings. What equals the present health began then."""
+    if to == of.health:
+        Resource.objects.filter(pk=of.pk).update(recorded_at=at)
     return Transition.objects.create(
         at=at,
+        began_at=at if before is None else at - began,
         cluster=of.cluster,
         resource_id=of.pk,
         kind=of.kind,
@@ -184,8 +202,20 @@ def transition(
         uid=of.uid,
         from_health=before,
         to_health=to,
+        turned=before != to,
         findings=msgspec.to_builtins(findings),
+        signature=signature,
     )
+
+
+def history(of: Cluster, now: datetime) -> None:
+    """A row of this cluster in each table of history that has no factory of its own."""
+    named = {"cluster": of, "kind": "ExternalSecret", "namespace": "shop", "name": "db"}
+    Gap.objects.create(cluster=of, kind="ExternalSecret", began_at=now - HOUR, ended_at=now)
+    HealthSample.objects.create(cluster=of, at=now, minutes=5, shown={})
+    Recovery.objects.create(cluster=of, day=now.date(), count=1, seconds=60)
+    Rotation.objects.create(**named, at=now, seen_at=now, confidence=3, source="target")
+    Revision.objects.create(**named, at=now, seen_at=now, what="spec")
 
 
 def memorable(now: datetime) -> list[Observation]:

@@ -26,10 +26,17 @@ ENDPOINTS = [
     "/api/v1/clusters/prod/collect/",
     "/api/v1/causes/",
     "/api/v1/causes/0123456789abcdef/",
+    "/api/v1/diff/",
+    "/api/v1/drift/",
     "/api/v1/lints/",
     "/api/v1/resources/",
     "/api/v1/resources/1/",
+    "/api/v1/rotations/",
+    "/api/v1/rotations/ages/",
+    "/api/v1/waves/",
+    "/api/v1/waves/0123456789abcdef0123456789abcdef/0123456789abcdef/",
     "/api/v1/transitions/",
+    "/api/v1/trend/",
     "/api/v1/collections/",
 ]
 WRITES = [

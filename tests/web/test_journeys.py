@@ -49,6 +49,7 @@ def visitor(page: Page, live_server: LiveServer, now: datetime) -> Iterator[Page
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("problems need someone")
+    page.wait_for_load_state()  # the heading is there before the scripts listen
     yield page
     assert witness.complaints == []
     assert witness.foreign == []

@@ -216,6 +216,7 @@ def test_counting_stops_at_a_thousand() -> None:
             first_seen_at=NOW,
             health=Health.HEALTHY,
             since=NOW,
+            recorded_at=NOW,
         )
         for number in range(1001)
     )

@@ -1,0 +1,605 @@
+"""The rotation ledger and the ages of values: pages, file and API."""
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.template.loader import render_to_string
+from django.test import Client
+from django.test.utils import CaptureQueriesContext, override_settings
+from drf_spectacular.generators import SchemaGenerator
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from clusters.facts import RemoteKey, ResourceKey
+from clusters.models import Cluster
+from monitoring import queries
+from monitoring.filters.rotations import (
+    AGE_PARAMETERS,
+    AGES,
+    LEDGER_PARAMETERS,
+    AgeFilters,
+    LedgerFilters,
+)
+from monitoring.health import Health
+from monitoring.models import Resource, Rotation
+from monitoring.queries.ages import Histogram, ages_of, histogram
+from monitoring.queries.ledger import MOST_A_DAY, calendar, export, ledger
+from monitoring.queries.paging import encode
+from monitoring.rotation import policy
+from monitoring.rotation.base import Confidence
+from monitoring.views.rotations import panel
+from tests.web import factories as make
+from tests.web.api_data import client_for
+from tests.web.factories import DAY, HOUR, MINUTE, NOW, SECOND
+from tests.web.test_journeys import PHONE, visitor
+from tests.web.test_pages import HOSTILE, text_of
+from tests.web.test_waves import SMALL, problems, reader
+from tests.web.test_waves import cluster as with_store
+
+__all__ = ["visitor"]
+pytestmark = pytest.mark.django_db
+
+
+def rotation(of: Cluster, full_name: str = "payments/db", at: datetime = NOW, **fields: Any) -> Rotation:
+    namespace, _, name = full_name.rpartition("/")
+    values = {"kind": "ExternalSecret", "confidence": 3, "source": "target", "before": "3f9c21ab", "after": "77aa0102"}
+    return Rotation.objects.create(
+        cluster=of, namespace=namespace, name=name, at=at, seen_at=at + 20 * SECOND, **{**values, **fields}
+    )
+
+
+def every_kind(now: datetime = NOW) -> dict[str, Cluster]:
+    """A row of each source, the newest first by this order, in two clusters."""
+    clusters = {name: make.cluster(name, now) for name in ("eu", "us")}
+    make.transition(make.resource(clusters["eu"], "payments/db", now=now), Health.HEALTHY, now - 30 * DAY)
+    rotation(clusters["eu"], at=now - HOUR)
+    event = {"confidence": 2, "source": "updated", "before": "", "after": ""}
+    rotation(clusters["us"], "billing/api", now - 2 * HOUR, **event)
+    mount = {"kind": "SecretProviderClass", "source": "mount", "object": "secret/db", "before": "v1", "after": "v2"}
+    rotation(clusters["us"], "billing/vault", now - 3 * DAY, **mount)
+    rotation(clusters["eu"], "shop/sealed", now - 9 * DAY, kind="SealedSecret", confidence=1, source="resealed")
+    renewal = {"kind": "SealingKey", "source": "renewed", "before": "", "after": "9f00aa11"}
+    rotation(clusters["eu"], "kube-system/", now - 20 * DAY, **renewal)
+    return clusters
+
+
+def sources(filters: LedgerFilters = LedgerFilters(), **more: Any) -> list[str]:  # noqa: B008 - it is immutable
+    return [row.source.value for row in ledger(filters, **more).rows]
+
+
+ALL = ["target", "updated", "mount", "resealed", "renewed"]
+FILTERS = [
+    (LedgerFilters(), ALL),
+    (LedgerFilters(clusters=("us",)), ["updated", "mount"]),
+    (LedgerFilters(clusters=("no*",)), []),
+    (LedgerFilters(kinds=("ExternalSecret",)), ["target", "updated"]),
+    (LedgerFilters(namespaces=("billing",), names=("api",)), ["updated"]),
+    (LedgerFilters(q="LLING/A"), ["updated"]),
+    (LedgerFilters(q="g/."), []),
+    (LedgerFilters(confidences=(Confidence.PROVED,)), ["target", "mount", "renewed"]),
+    (LedgerFilters(sources=("mount", "renewed")), ["mount", "renewed"]),
+    (LedgerFilters(since=NOW - 3 * DAY), ["target", "updated", "mount"]),
+    (LedgerFilters(until=NOW - 3 * DAY), ["resealed", "renewed"]),
+    (LedgerFilters(since=NOW - 9 * DAY, until=NOW - DAY, clusters=("eu",)), ["resealed"]),
+]
+
+
+@pytest.mark.parametrize(("filters", "wanted"), FILTERS, ids=str)
+def test_filters_of_the_ledger(filters: LedgerFilters, wanted: list[str]) -> None:
+    every_kind()
+    assert sources(filters) == wanted
+    assert [row.source.value for row in export(filters)] == wanted
+
+
+def test_until_a_moment() -> None:
+    every_kind()
+    assert sources(at=NOW - 3 * DAY) == ["mount", "resealed", "renewed"]
+    assert [row.source for row in export(LedgerFilters(), at=NOW - 9 * DAY)] == ["resealed", "renewed"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7])
+def test_pages_together_are_the_whole_ledger(limit: int) -> None:
+    of = make.cluster()
+    for place in range(20):  # several at one moment
+        rotation(of, f"shop/s{place}", NOW - (place // 4) * HOUR)
+    paged: list[int] = []
+    cursor = ""
+    while True:
+        page = ledger(LedgerFilters(), cursor, limit)
+        paged += [row.id for row in page.rows]
+        cursor = page.next
+        if not cursor:
+            break
+    assert paged == [row.id for row in ledger(LedgerFilters(), limit=100).rows]
+    assert len(set(paged)) == 20
+    assert [row.id for row in export(LedgerFilters(), chunk=3)] == paged
+
+
+def test_the_page_says_how_sure_and_how_we_know(viewer: Client, now: datetime) -> None:
+    every_kind(now)
+    words = text_of(viewer, "/rotations/")
+    assert "5 rotations in the last 13 weeks, renewals of sealing keys included." in words
+    for told in (
+        "● proved the hash of the target's data changed 3f9c21ab → 77aa0102",
+        "◐ likely External Secrets reported that it wrote the target not known",
+        "● proved a mount changed to another version v1 → v2",
+        "○ inferred sealed anew, and unsealed since",
+        "● proved a sealing key was renewed → 9f00aa11",
+    ):
+        assert told in words
+    assert "Provider class · secret/db" in words
+    words = text_of(viewer, "/rotations/?source=target,updated,mount,resealed&cluster=eu")
+    assert "2 rotations in the last 13 weeks." in words
+    assert "a sealing key was renewed 9f00" not in words
+    assert f'href="/resources/{Resource.objects.get().pk}/"' in viewer.get("/rotations/").content.decode()
+
+
+def test_the_calendar_counts_days_by_the_filters_and_leads_to_them(viewer: Client, now: datetime) -> None:
+    of = make.cluster(now=now)
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    for ago, number in ((0, 1), (1, 5), (8, 2), (200, 3)):
+        for place in range(number):
+            rotation(of, f"shop/s{place}", today - ago * DAY + place * MINUTE, source="mount" if ago == 8 else "target")
+    days = calendar(LedgerFilters(), now)
+    assert (days[0].date.weekday(), days[-1].date) == (0, today.date())
+    assert 85 <= len(days) <= 91
+    assert [day.number for day in days if day.number] == [2, 5, 1]
+    assert sum(day.number for day in calendar(LedgerFilters(sources=("mount",), since=now), now)) == 2
+    assert sum(day.number for day in calendar(LedgerFilters(), now, at=today - 8 * DAY + 30 * SECOND)) == 1
+    body = viewer.get("/rotations/?source=target&from=2026-01-01").content.decode()
+    yesterday = (today - DAY).date()
+    link = f"/rotations/?source=target&amp;from={yesterday}&amp;to={today.date()}"
+    assert f'href="{link}" aria-label="5 rotations on {yesterday.day} {yesterday:%b %Y}"' in body
+    assert "5 rows" in text_of(viewer, link.replace("&amp;", "&"))
+    last = f"/rotations/?source=target&amp;from={today.date()}"
+    assert f'<a class="level-2" href="{last}" aria-label="1 rotation on' in body
+    assert "1 row " in text_of(viewer, last.replace("&amp;", "&"))
+
+
+def test_counting_a_day_stops(viewer: Client, now: datetime) -> None:
+    of = make.cluster(now=now)
+    at = (now - 2 * DAY).astimezone(UTC).replace(hour=1, minute=0)
+    Rotation.objects.bulk_create(
+        Rotation(
+            cluster=of,
+            kind="ExternalSecret",
+            namespace="a",
+            name=f"{n}",
+            at=at,
+            seen_at=at,
+            confidence=3,
+            source="target",
+        )
+        for n in range(MOST_A_DAY + 5)
+    )
+    assert max(day.number for day in calendar(LedgerFilters(), now)) == MOST_A_DAY
+    words = text_of(viewer, "/rotations/")
+    assert "More than 1,000 rotations in the last 13 weeks" in words
+    assert "Counting stops at 1,000 a day." in words
+
+
+def test_the_past_of_the_ledger(viewer: Client, now: datetime) -> None:
+    every_kind(now)
+    at = (now - 5 * DAY).strftime("%Y-%m-%dT%H:%M:%SZ")
+    words = text_of(viewer, f"/rotations/?at={at}")
+    assert "This is the past" in words
+    assert "2 rotations in the last 13 weeks" in words
+    assert "a mount changed to another version v1" not in words
+    assert "lies before our first record" in text_of(viewer, "/rotations/?at=2020-01-01", status=400)
+
+
+QUERIES = [
+    ("kind=Secret", "kind"),
+    ("confidence=sure", "confidence"),
+    ("source=guess", "source"),
+    ("from=yesterday", "from"),
+    ("to=2026-13-01", "to"),
+    ("from=2026-02-01&to=2026-02-01", "from"),
+    ("from=2999-01-01", "from"),
+    ("at=2999-01-01", "at"),
+    ("q=ab", "q"),
+    ("cluster=no-such", "cluster"),
+    ("cursor=nonsense", "cursor"),
+    (f"cursor={encode(('a', 1))}", "cursor"),
+    ("limit=0", "limit"),
+    ("colour=red", "colour"),
+]
+OF_FILES = [
+    ("format=xls", "format"),
+    ("format=csv&cursor=x", "cursor"),
+    ("format=csv&limit=5", "limit"),
+    ("format=csv&cluster=no-such", "cluster"),
+]
+OF_AGES = [
+    ("kind=SealingKey", "kind"),
+    ("age=8", "age"),
+    ("age=0-7,7-30", "age"),
+    ("seen=maybe", "seen"),
+    ("due=yes", "due"),
+    ("at=2026-01-01", "at"),
+    ("cursor=nonsense", "cursor"),
+    ("cluster=no-such", "cluster"),
+    ("colour=red", "colour"),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "parameter"),
+    [
+        *(("rotations/", *case) for case in [*QUERIES, *OF_FILES]),
+        *(("rotations/ages/", *case) for case in OF_AGES),
+    ],
+)
+def test_wrong_parameters_are_named(viewer: Client, path: str, query: str, parameter: str) -> None:
+    assert parameter in text_of(viewer, f"/{path}?{query}", status=400)
+    if (query, parameter) not in OF_FILES:
+        answer = client_for().get(f"/api/v1/{path}?{query}")
+        assert answer.status_code == 400
+        assert list(answer.json()["errors"]) == [parameter]
+
+
+def test_the_api_has_no_files() -> None:
+    assert list(client_for().get("/api/v1/rotations/?format=csv").json()["errors"]) == ["format"]
+
+
+def file_of(client: Client, query: str = "") -> list[dict[str, str]]:
+    answer = client.get(f"/rotations/?format=csv{query}")
+    assert answer.status_code == 200
+    assert answer.streaming
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    text = answer.getvalue().decode()
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_the_file_has_the_words_and_the_rows_of_the_api(viewer: Client, now: datetime) -> None:
+    every_kind(now)
+    answer = viewer.get("/rotations/?format=csv")
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="rotations-{now:%Y-%m-%d}.csv"'
+    rows = file_of(viewer)
+    told = client_for().get("/api/v1/rotations/").json()["results"]
+    assert [{**row, "waves": []} for row in rows] == [
+        {**{name: "" if value is None else str(value) for name, value in row.items()}, "waves": []} for row in told
+    ]
+    assert [row["source"] for row in file_of(viewer, "&confidence=inferred")] == ["resealed"]
+
+
+HARMLESS = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=20)
+TEXTS = st.one_of(HARMLESS, st.builds("{}{}".format, st.sampled_from(["=", "+", "-", "@", "\t", "\r"]), HARMLESS))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@given(texts=st.lists(TEXTS, min_size=4, max_size=4))
+def test_no_cell_is_a_formula_and_nothing_else_changes(viewer: Client, texts: list[str]) -> None:
+    Cluster.objects.all().delete()
+    namespace, name, before, after = texts
+    rotation(make.cluster(), at=NOW).__class__.objects.update(
+        namespace=namespace, name=name, before=before, after=after
+    )
+    (row,) = file_of(viewer)
+    for column, text in (("namespace", namespace), ("name", name), ("before", before), ("after", after)):
+        assert not row[column].startswith(("=", "+", "-", "@", "\t", "\r"))
+        assert row[column].removeprefix("'") == text.removeprefix("'")
+
+
+def test_names_are_escaped_on_the_pages(viewer: Client, now: datetime) -> None:
+    of = make.cluster(now=now)
+    rotation(of, f"shop/{HOSTILE.replace('/', '')}", now, before=HOSTILE, after=HOSTILE, object=HOSTILE)
+    make.resource(of, f"shop/{HOSTILE.replace('/', '')}", now=now)
+    for path in ("/rotations/", "/rotations/ages/"):
+        body = viewer.get(path).content.decode()
+        assert "<script>alert" not in body, path
+        assert "alert(1)" in body, path
+
+
+def test_a_row_leads_to_its_wave(viewer: Client, now: datetime) -> None:
+    row = reader(with_store("eu", now), "", now)
+    rotation(row.cluster, "shop/db", now - HOUR)
+    two = reader(row.cluster, "", now, "shop/two", *(key_named(name) for name in ("a", "b")))
+    rotation(row.cluster, "shop/two", now - 2 * HOUR)
+    rotation(row.cluster, "shop/gone", now - 3 * HOUR)
+    body = viewer.get("/rotations/").content.decode()
+    assert body.count("Follow the wave") == 2
+    assert f'href="/waves/?resource={two.pk}"' in body
+    found = client_for().get("/api/v1/rotations/").json()["results"]
+    assert [len(told["waves"]) for told in found] == [1, 2, 0]
+    assert client_for(name="other").get(found[0]["waves"][0]).status_code == 200
+
+
+def key_named(name: str) -> Any:
+    return RemoteKey(store=ResourceKey("ClusterSecretStore", "", "vault"), key=name)
+
+
+def test_an_empty_ledger_says_what_it_takes(viewer: Client) -> None:
+    assert "No rotation was seen yet." in text_of(viewer, "/rotations/")
+    assert "Nothing in the ledger fits these filters" in text_of(viewer, "/rotations/?kind=SealedSecret")
+    assert "Nothing here can rotate." in text_of(viewer, "/rotations/ages/")
+
+
+RULES = policy.parse(
+    [{"days": 20, "cluster_label": "env=prod", "namespace": "pay*"}, {"days": 100, "kind": "SealedSecret"}]
+)
+
+
+def aged(now: datetime = NOW) -> dict[str, Resource]:
+    """Resources by their ages in days; what was never seen to rotate was first seen 30 days ago."""
+    prod, dev = make.cluster("prod", now, labels={"env": "prod"}), make.cluster("dev", now, labels={"env": "dev"})
+
+    def put(of: Cluster, name: str, days: int | None, kind: str = "ExternalSecret", own: int = 0) -> Resource:
+        facts = {"rotate_after_days": own} if own else {}
+        rotated_at = None if days is None else now - days * DAY - MINUTE
+        return make.resource(of, f"payments/{name}", now=now, kind=kind, facts=facts, rotated_at=rotated_at)
+
+    return {
+        "fresh": put(prod, "fresh", 1),
+        "late": put(prod, "late", 25),
+        "unknown": put(prod, "unknown", None),
+        "own": put(prod, "own", 25, own=400),
+        "dev": put(dev, "dev", 25),
+        "sealed": put(dev, "sealed", 99, "SealedSecret"),
+        "old": put(dev, "old", 700, "SecretProviderClass"),
+        "never": put(dev, "never", None, "SealedSecret"),
+        "store": put(dev, "store", 25, "ClusterSecretStore"),
+    }
+
+
+def names(filters: AgeFilters, rules: Any = RULES) -> list[str]:
+    return [row.key.name for row in ages_of(filters, rules, NOW).rows]
+
+
+def counts(found: Histogram) -> dict[str, tuple[int, int]]:
+    return {bucket.code: (bucket.rotated, bucket.not_seen) for bucket in found.buckets if bucket.total}
+
+
+def test_ages_never_pretend_to_know_what_was_not_seen() -> None:
+    aged()
+    found = histogram(AgeFilters(), RULES, NOW)
+    assert counts(found) == {"0-7": (1, 0), "7-30": (3, 0), "30-90": (0, 2), "90-180": (1, 0), "365-": (1, 0)}
+    assert (found.total, found.not_seen) == (8, 2)
+    assert (found.overdue, found.ruled, found.own) == (2, 6, 1)
+    assert counts(histogram(AgeFilters(clusters=("prod",), kinds=("ExternalSecret",)), (), NOW)) == {
+        "0-7": (1, 0),
+        "7-30": (2, 0),
+        "30-90": (0, 1),
+    }
+
+
+AGE_CASES = [
+    (AgeFilters(), ["old", "sealed", "unknown", "never", "late", "own", "dev", "fresh"]),
+    (AgeFilters(due="overdue"), ["unknown", "late"]),
+    (AgeFilters(due="overdue", clusters=("dev",)), []),
+    (AgeFilters(seen="not_seen"), ["unknown", "never"]),
+    (AgeFilters(seen="rotated", age="30-90"), []),
+    (AgeFilters(age="7-30", clusters=("d*",)), ["dev"]),
+    (AgeFilters(kinds=("SealedSecret",)), ["sealed", "never"]),
+    (AgeFilters(q="nts/ol"), ["old"]),
+    (AgeFilters(namespaces=("payments",), names=("own",)), ["own"]),
+    (AgeFilters(clusters=("x*",)), []),
+]
+
+
+@pytest.mark.parametrize(("filters", "wanted"), AGE_CASES, ids=str)
+def test_what_can_rotate_the_oldest_first(filters: AgeFilters, wanted: list[str]) -> None:
+    aged()
+    assert names(filters) == wanted
+
+
+def test_every_bucket_lists_what_it_counts() -> None:
+    aged()
+    for code, bucket in zip(AGES, histogram(AgeFilters(), RULES, NOW).buckets, strict=True):
+        for seen, number in (("rotated", bucket.rotated), ("not_seen", bucket.not_seen)):
+            assert len(names(AgeFilters(age=code, seen=seen))) == number
+
+
+def test_what_is_due_next() -> None:
+    aged()
+    found = {row.key.name: row for row in ages_of(AgeFilters(), RULES, NOW).rows}
+    assert found["fresh"].due_at == NOW - DAY - MINUTE + 20 * DAY
+    assert (found["own"].days, found["own"].own, found["own"].overdue) == (400, True, False)
+    assert (found["unknown"].rotated_at, found["unknown"].due_at) == (None, NOW - 10 * DAY)
+    assert found["old"].due_at is None
+
+
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_pages_of_ages_together_are_the_whole_list(limit: int) -> None:
+    aged()
+    whole, paged, cursor = names(AgeFilters()), [], ""
+    while True:
+        page = ages_of(AgeFilters(), RULES, NOW, cursor, limit)
+        paged += [row.key.name for row in page.rows]
+        cursor = page.next
+        if not cursor:
+            break
+    assert paged == whole
+
+
+LABELS = st.sampled_from([{}, {"env": "prod"}, {"env": "dev"}])
+SOME_RULES = st.lists(
+    st.builds(
+        policy.Rule,
+        days=st.integers(1, 100),
+        label=st.sampled_from(["", "env"]),
+        value=st.sampled_from(["prod", "dev"]),
+        namespace=st.sampled_from(["", "*", "pay*", "p?y", "a.b", "a[b]", "(", "a+b"]),
+        kind=st.sampled_from(["", *policy.KINDS]),
+    ),
+    max_size=4,
+)
+NAMESPACES = ("pay", "payments", "a.b", "axb", "a[b]", "(", "a+b", "aab")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@given(rules=SOME_RULES, labels=LABELS, own=st.sampled_from([0, 7]))
+def test_the_database_reads_a_policy_as_python_does(
+    db: None, rules: list[policy.Rule], labels: dict[str, str], own: int
+) -> None:
+    Cluster.objects.all().delete()
+    of = make.cluster(labels=labels)
+    for namespace in NAMESPACES:
+        for kind in policy.KINDS:
+            facts = {"rotate_after_days": own} if own else {}
+            make.resource(of, f"{namespace}/db", kind=kind, counted=False, facts=facts)
+    for row in ages_of(AgeFilters(), rules, NOW).rows:
+        assert row.days == policy.days_of(rules, row.key.kind, row.key.namespace, labels, own)
+
+
+def test_the_page_of_ages(viewer: Client, now: datetime) -> None:
+    aged(now)
+    words = text_of(viewer, "/rotations/ages/")
+    assert "8 resources can rotate" not in words
+    assert "Nothing is overdue by policy: 1 resource of 8 have one." in words
+    assert "No policy is set; 1 object says by annotation when it is to be rotated" in words
+
+
+@override_settings(ROTATION_POLICY=RULES)
+def test_the_page_of_ages_with_a_policy(viewer: Client, now: datetime) -> None:
+    aged(now)
+    words = text_of(viewer, "/rotations/ages/")
+    assert "2 resources of 6 are overdue by policy." in words
+    assert "20 d for namespace pay*, clusters with env=prod" in words
+    assert "at least 30 d none since" in words
+    assert "400 d its own" in words
+    overdue = text_of(viewer, "/rotations/ages/?due=overdue")
+    assert "payments/late" in overdue
+    assert "payments/fresh" not in overdue
+    assert "5 d late" in overdue
+    body = viewer.get("/rotations/ages/").content.decode()
+    assert 'href="/rotations/ages/?age=90-180"' in body
+    assert 'href="/rotations/ages/?due=overdue"' in body
+
+
+def panel_of(of: Resource, now: datetime) -> str:
+    found = queries.resource(of.pk, now)
+    assert found is not None
+    context = {"rotations": panel(found), "now": now}
+    return " ".join(render_to_string("monitoring/_resource_rotations.html", context).split())
+
+
+@override_settings(ROTATION_POLICY=RULES)
+def test_the_panel_of_a_resource(now: datetime) -> None:
+    of = with_store("prod", now, t2=False, labels={"env": "prod"})
+    row = reader(of, "", now, "payments/db")
+    text = panel_of(row, now)
+    assert "None was seen since" in text
+    assert "the value is at least that old" in text
+    assert "It is not ready now" not in text
+    assert "the tier T2 would prove each" in text
+    assert "due at the latest" in text
+    Resource.objects.filter(pk=row.pk).update(facts={**row.facts, "ready": False})
+    assert "It is not ready now" in panel_of(row, now)
+    make.cursor(of, "Secret", now, read_at=now, outcome="complete")
+    assert "the tier T2" not in panel_of(row, now)
+    for place in range(12):
+        rotation(of, "payments/db", now - place * DAY, after=f"value-{place:02}")
+    text = panel_of(row, now)
+    assert "the last 10" in text
+    assert text.index("value-00") < text.index("value-09")
+    assert "value-10" not in text
+    assert "Follow the wave" in text
+    assert "?cluster=prod&amp;kind=ExternalSecret&amp;namespace=payments&amp;name=db" in text
+    assert panel_of(make.resource(of, "payments/pod", kind="Pod", now=now), now).strip() == ""
+
+
+def test_the_number_of_statements_does_not_depend_on_the_number_of_rows(viewer: Client, now: datetime) -> None:
+    counted: list[list[int]] = []
+    make.transition(make.resource(make.cluster("first", now), now=now), Health.HEALTHY, now - 40 * DAY)
+    for number in (2, 40):
+        of = make.cluster(f"c{number}", now)
+        for place in range(number):
+            row = make.resource(of, f"shop/s{place}", now=now, counted=False, rotated_at=now - place * DAY)
+            rotation(of, f"{row.namespace}/{row.name}", now - (place + 2) * HOUR)
+        found = []
+        for path in ("/rotations/", "/rotations/?cluster=*", "/rotations/ages/", "/rotations/?at=" + an_hour_ago(now)):
+            with CaptureQueriesContext(connection) as statements:
+                viewer.get(path)
+            found.append(len(statements))
+        counted.append(found)
+    assert counted[0] == counted[1]
+    assert max(counted[0]) <= 14
+
+
+def an_hour_ago(now: datetime) -> str:
+    return (now - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_the_api_answers_as_it_is_described() -> None:
+    now = datetime.now(UTC)
+    every_kind(now)
+    aged(now)
+    api = client_for()
+    for path in ("/api/v1/rotations/", "/api/v1/rotations/ages/"):
+        answer = api.get(f"{path}?limit=2").json()
+        assert problems(path, answer) == []
+        assert len(answer["results"]) == 2
+        assert api.get(answer["next"]).json()["results"] != answer["results"]
+    told = api.get("/api/v1/rotations/ages/?age=365-").json()
+    assert [row["name"] for row in told["results"]] == ["old"]
+    assert {bucket["age"]: bucket["rotated"] for bucket in told["histogram"]}["365-"] == 1
+    assert (told["overdue"], told["with_policy"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [("/api/v1/rotations/", LEDGER_PARAMETERS), ("/api/v1/rotations/ages/", AGE_PARAMETERS)],
+)
+def test_every_filter_is_described(path: str, parameters: Any) -> None:
+    schema: Any = SchemaGenerator().get_schema(request=None, public=True)
+    named = {parameter["name"] for parameter in schema["paths"][path]["get"]["parameters"]}
+    assert named == {parameter.name for parameter in parameters} | {"cursor", "limit"}
+
+
+@pytest.fixture
+def ledgers(visitor: Page, now: datetime) -> Page:
+    """A visitor of a fleet with a quarter of a year of rotations."""
+    fleet = list(Cluster.objects.exclude(name="edge-7"))
+    for ago in range(90):
+        for place in range((ago * 7) % 5):
+            event = {"confidence": 2, "source": "updated", "before": "", "after": ""} if place % 2 else {}
+            of, name = fleet[(ago + place) % len(fleet)], f"{('payments', 'billing', 'web')[place % 3]}/db"
+            rotation(of, name, now - ago * DAY - place * HOUR, **event)
+    mount = {"kind": "SecretProviderClass", "source": "mount", "object": "secret/db-password"}
+    versions = {"before": "0b61c1a7f4fb4e3d9d0f", "after": "61681fc3ec558e682287"}
+    rotation(fleet[0], "search/search-secrets", now - 5 * MINUTE, **mount, **versions)
+    renewal = {"kind": "SealingKey", "source": "renewed", "before": "", "after": "9f00aa11"}
+    rotation(fleet[1], "kube-system/", now - 9 * MINUTE, **renewal)
+    Resource.objects.filter(namespace="payments", name="db").update(rotated_at=now - 3 * DAY)
+    Resource.objects.filter(namespace="billing", name="db").update(rotated_at=now - 120 * DAY)
+    return visitor
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_ledger_as_a_file(ledgers: Page) -> None:
+    ledgers.get_by_role("link", name="Rotations", exact=True).click()
+    ledgers.get_by_role("combobox", name="How sure").select_option("proved")
+    ledgers.get_by_role("button", name="Filter").click()
+    expect(ledgers.get_by_role("link", name="confidence proved")).to_be_visible()
+    with ledgers.expect_download() as download:
+        ledgers.get_by_role("link", name="Download as CSV").click()
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8"))))
+    assert {row["confidence"] for row in rows} == {"proved"}
+    assert len(rows) == Rotation.objects.filter(confidence=3).count()
+    ledgers.get_by_role("link", name="rotations on").last.click()
+    expect(ledgers.get_by_role("link", name="from ")).to_be_visible()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_from_ages_to_a_resource(ledgers: Page) -> None:
+    ledgers.get_by_role("link", name="Rotations", exact=True).click()
+    ledgers.get_by_role("link", name="Ages", exact=True).click()
+    ledgers.get_by_role("link", name="90 to 180 d").click()
+    ledgers.get_by_role("link", name="billing/db").first.click()
+    expect(ledgers.locator(".subject")).to_contain_text("billing/db")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_ledger_on_a_phone(ledgers: Page, live_server: LiveServer) -> None:
+    ledgers.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    for path in ("/rotations/", "/rotations/?kind=SealedSecret", "/rotations/ages/", "/rotations/ages/?age=0-7"):
+        ledgers.goto(live_server.url + path)
+        assert ledgers.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
+        assert ledgers.evaluate(SMALL) == [], path

@@ -62,7 +62,12 @@ class Control:
 
     async def clusters(self, request: web.Request) -> web.Response:
         shown = [
-            {"name": cluster.name, "url": cluster.url, "fault": cluster.faults.current and cluster.faults.current.name}
+            {
+                "name": cluster.name,
+                "url": cluster.url,
+                "labels": self.stage.labels(cluster.name),
+                "fault": cluster.faults.current and cluster.faults.current.name,
+            }
             for cluster in self.stage.fleet.clusters.values()
         ]
         return web.json_response(shown)

@@ -33,6 +33,7 @@ class Plot:
     """What happens in one cluster. Keys are `namespace/name`, `@name` for a ClusterSecretStore.
 
     `missing` are provider failures of one ExternalSecret, `silent` stops its refreshes, `rotated` changes its value.
+    `versions` are image tags of the operator other than the usual one, and when they run.
     While `poison` lasts, an object whose interval cannot be parsed stops all refreshes; `edited` are Secrets that
     somebody changed by hand. `opened` are resources that we may read beyond the smallest tier.
     """
@@ -47,6 +48,7 @@ class Plot:
     mounts: Mapping[str, Trouble] = field(default_factory=dict)
     node: Trouble = QUIET
     operator: Trouble = QUIET
+    versions: Mapping[str, Trouble] = field(default_factory=dict)
     poison: Trouble = QUIET
     edited: Mapping[str, Trouble] = field(default_factory=dict)
     opened: tuple[str, ...] = ()
@@ -106,9 +108,9 @@ class Settlers:
         outage = Trouble(
             broken.back, broken.live, broken.every, broken.first, f'{store.kind} "{store.name}" is not ready'
         )
-        failing = (outage, self.plot.missing.get(full, QUIET))
+        missing = self.plot.missing.get(full, QUIET)
         phase = int(options["phase"]) if "phase" in options else None
-        refreshes = self._refreshes(full, _seconds(interval), phase, failing)
+        refreshes = self._refreshes(full, _seconds(interval), phase, (outage, missing))
         return ExternalSecret(
             self.world,
             namespace,
@@ -122,11 +124,16 @@ class Settlers:
             options.get("policy", ""),
             options.get("partly", ""),
             options.get("owner", ""),
+            missing if missing.by else QUIET,
+            options.get("value", ""),
+            -int(options["age"]) * HOUR if "age" in options else None,
+            options.get("rotate", ""),
         )
 
     def external_secrets(self) -> list[Inhabitant]:
         secrets = [self._external_secret(line) for line in self.entry["secrets"].strip().splitlines()]
-        made: list[Inhabitant] = [Operator(self.world, self.plot.operator), *self.stores.values(), *secrets]
+        operator = Operator(self.world, self.plot.operator, self.plot.versions)
+        made: list[Inhabitant] = [operator, *self.stores.values(), *secrets]
         for full, (store, key) in self.entry["push"].items():
             refreshes = self._refreshes(full, 5 * MINUTE, None, (self.plot.pushes.get(full, QUIET),))
             made.append(PushSecret(self.world, *_split(full), self.stores[f"@{store}"], key, refreshes))

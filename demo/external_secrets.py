@@ -25,7 +25,12 @@ def synced_resource_version(generation: int, annotations: dict[str, str], labels
 
 @dataclass(frozen=True)
 class ExternalSecret:
-    """One ExternalSecret with its target. `partly` lists a provider key that does not exist (deletionPolicy Merge)."""
+    """One ExternalSecret with its target. `partly` lists a provider key that does not exist (deletionPolicy Merge).
+
+    In a `respecified` window it names another key than it should. `value` is what makes the value of its target: the
+    key, unless somebody copied the value from another one. `since` is when it was made, if that is part of the story;
+    `rotate_after` are the days after which its owner wants another value.
+    """
 
     world: World
     namespace: str
@@ -39,13 +44,19 @@ class ExternalSecret:
     policy: str = ""
     partly: str = ""
     owner: str = ""
+    respecified: Trouble = field(default_factory=Trouble)
+    value: str = ""
+    since: int | None = None
+    rotate_after: str = ""
 
     def signature(self, t: int) -> Hashable:
         failure = self._failure(t)
         rotated = self._rotation(t)
         refreshed = self._refreshed(t)
         return (
+            t < self._born(),
             refreshed,
+            self._generation(t),
             failure and (failure[0], retries(failure[0], t)),
             rotated,
             t - refreshed < HOUR,
@@ -53,10 +64,13 @@ class ExternalSecret:
         )
 
     def _born(self) -> int:
-        return self.world.born("ExternalSecret", self.namespace, self.name)
+        return self.world.born("ExternalSecret", self.namespace, self.name) if self.since is None else self.since
+
+    def _generation(self, t: int) -> int:
+        return 1 + self.respecified.changes(t)
 
     def _refreshed(self, t: int) -> int:
-        return self._born() if self.policy else self.refreshes.refreshed_at(t)
+        return self._born() if self.policy else max(self._born(), self.refreshes.refreshed_at(t))
 
     def _failure(self, t: int) -> tuple[int, str] | None:
         failure = None if self.policy else self.refreshes.failure(t)
@@ -66,16 +80,23 @@ class ExternalSecret:
         """When the last rotation arrived in the target, and which one it was."""
         for window in self.rotations.recent(t, 3):
             if not self.policy and (changed := self.refreshes.changed_at(window.start)) <= t:
-                return changed, window.number
+                return max(changed, self._born()), window.number
         return None
+
+    def _annotations(self) -> dict[str, str]:
+        return {"secretsdash.io/rotate-after-days": self.rotate_after} if self.rotate_after else {}
 
     def _labels(self) -> dict[str, str]:
         return {"app.kubernetes.io/part-of": self.namespace, "argocd.argoproj.io/instance": f"{self.namespace}-secrets"}
 
-    def _spec(self) -> Object:
-        data = [{"secretKey": name, "remoteRef": {"key": self.key, "property": name}} for name in self.properties]
+    def _key(self, t: int) -> str:
+        return f"{self.key}-v2" if self.respecified.at(t) else self.key
+
+    def spec(self, t: int) -> Object:
+        key = self._key(t)
+        data = [{"secretKey": name, "remoteRef": {"key": key, "property": name}} for name in self.properties]
         if self.partly:
-            data.append({"secretKey": self.partly, "remoteRef": {"key": self.key, "property": self.partly}})
+            data.append({"secretKey": self.partly, "remoteRef": {"key": key, "property": self.partly}})
         spec: Object = {
             "refreshInterval": self.interval,
             "secretStoreRef": {"kind": self.store.kind, "name": self.store.name},
@@ -95,50 +116,55 @@ class ExternalSecret:
                 self.world, "Ready", "False", failure[0], "SecretSyncedError", "could not get secret data from provider"
             )
         good = None if self.policy else self.refreshes.good_since(t)
-        return shapes.condition(
-            self.world, "Ready", "True", self._born() if good is None else good, "SecretSynced", "secret synced"
-        )
+        since = self._born() if good is None else max(self._born(), good)
+        return shapes.condition(self.world, "Ready", "True", since, "SecretSynced", "secret synced")
+
+    def _owners(self) -> list[Object]:
+        if not self.owner:
+            return []
+        uid = self.world.uid("ClusterExternalSecret", "", self.owner, "")
+        owned = {"apiVersion": f"{GROUP}/v1", "kind": "ClusterExternalSecret", "name": self.owner, "uid": uid}
+        return [owned | {"controller": True, "blockOwnerDeletion": True}]
 
     def build(self, t: int) -> list[Object]:
+        if t < self._born():
+            return []
         refreshed, failure = self._refreshed(t), self._failure(t)
-        owners = (
-            []
-            if not self.owner
-            else [
-                {
-                    "apiVersion": f"{GROUP}/v1",
-                    "kind": "ClusterExternalSecret",
-                    "name": self.owner,
-                    "controller": True,
-                    "blockOwnerDeletion": True,
-                    "uid": self.world.uid("ClusterExternalSecret", "", self.owner, ""),
-                }
-            ]
+        metadata = shapes.metadata(
+            self.world,
+            "ExternalSecret",
+            self.namespace,
+            self.name,
+            created=self._born(),
+            generation=self._generation(t),
+            labels=self._labels(),
+            annotations=self._annotations(),
+            finalizers=["externalsecrets.external-secrets.io/externalsecret-cleanup"],
+            ownerReferences=self._owners(),
         )
+        synced = synced_resource_version(self._generation(refreshed), self._annotations(), self._labels())
         obj: Object = {
             "apiVersion": f"{GROUP}/v1",
             "kind": "ExternalSecret",
-            "metadata": shapes.metadata(
-                self.world,
-                "ExternalSecret",
-                self.namespace,
-                self.name,
-                generation=1,
-                labels=self._labels(),
-                finalizers=["externalsecrets.external-secrets.io/externalsecret-cleanup"],
-                ownerReferences=owners,
-            ),
-            "spec": self._spec(),
+            "metadata": metadata,
+            "spec": self.spec(t),
             "status": {
                 "binding": {"name": self.name},
                 "conditions": [self._condition(t)],
                 "refreshTime": self.world.stamp(refreshed),
-                "syncedResourceVersion": synced_resource_version(1, {}, self._labels()),
+                "syncedResourceVersion": synced,
             },
         }
         wrote = failure[0] if failure else refreshed
-        obj = shapes.managed(self.world, obj, (GITOPS, self._born(), ""), (CONTROLLER, wrote, "status"))
+        obj = shapes.managed(self.world, obj, *self._writers(t), (CONTROLLER, wrote, "status"))
         return [obj, self._target(obj, t), *self._events(obj, t)]
+
+    def _writers(self, t: int) -> list[shapes.Writer]:
+        """Who wrote the spec: the owner at first, then whoever changed it last."""
+        changed = self.respecified.changed_at(t)
+        if changed is None:
+            return [(GITOPS, self._born(), "")]
+        return [(self.respecified.by if self.respecified.at(t) else GITOPS, changed, "")]
 
     def _target(self, obj: Object, t: int) -> Object:
         changed, version = self._rotation(t) or (self._born(), "first")
@@ -153,16 +179,21 @@ class ExternalSecret:
             at=changed,
             labels=self._labels()
             | {"reconcile.external-secrets.io/managed": "true", "reconcile.external-secrets.io/created-by": owner_hash},
-            annotations={"reconcile.external-secrets.io/data-hash": shapes.hexadecimal(56, self.key, version)},
+            annotations={"reconcile.external-secrets.io/data-hash": self._data_hash(version)},
+            created=self._born(),
         )
+
+    def _data_hash(self, version: int | str) -> str:
+        """Equal wherever the same key is read in the same form, as with the controller's hash of the same data."""
+        return shapes.hexadecimal(56, self.value or self.key, *self.properties, version)
 
     def _events(self, obj: Object, t: int) -> list[Object]:
         events, rotated, failure, refreshed = [], self._rotation(t), self._failure(t), self._refreshed(t)
-        if rotated is not None and t - rotated[0] < HOUR:
+        if rotated is not None and self._born() < rotated[0] and t - rotated[0] < HOUR:
             events.append(self._event(obj, "Updated", "secret updated", rotated[0], rotated[0]))
         if failure is not None:
             count, last = retries(failure[0], t)
-            message = f"error processing spec.data[0] (key: {self.key}), err: {failure[1]}"
+            message = f"error processing spec.data[0] (key: {self._key(t)}), err: {failure[1]}"
             events.append(self._event(obj, "UpdateFailed", message, failure[0], last, count=count, warning=True))
         if self.partly and t - refreshed < HOUR:
             first = refreshed - refreshed % (12 * HOUR)
@@ -317,7 +348,7 @@ class ClusterExternalSecret:
             ),
             "spec": {
                 "externalSecretName": self.child.name,
-                "externalSecretSpec": self.child._spec(),
+                "externalSecretSpec": self.child.spec(t),
                 "refreshTime": "1h",
                 "namespaceSelectors": [{"matchLabels": {"registry": "pull"}}],
             },

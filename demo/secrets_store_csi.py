@@ -43,7 +43,7 @@ class Mounts:
         return 0, self._pod_born(pod)
 
     def _pod_born(self, pod: int) -> int:
-        return -(7 * 86_400 + shapes.number(self.world.cluster, self.namespace, self.name, pod) % (9 * 86_400))
+        return -(40 * 86_400 + shapes.number(self.world.cluster, self.namespace, self.name, pod) % (9 * 86_400))
 
     def build(self, t: int) -> list[Object]:
         born = self.world.born("SecretProviderClass", self.namespace, self.name)

@@ -5,18 +5,28 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from demo.apiserver import managed_fields
+from demo.timeline import FOREVER
 
 Object = dict[str, Any]
+Writer = tuple[str, int, str]
+"""A field manager, when it wrote, and which subresource: "status" or ""."""
 
 _NAMES = uuid.UUID("6f0f6f2e-7f0b-5d0a-9a55-7d5b8f9d4c11")
 
 
+@lru_cache(maxsize=4096)
 def number(*parts: object) -> int:
     """A stable number for a name: every run, every machine."""
     return int.from_bytes(hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=6).digest(), "big")
+
+
+@lru_cache(maxsize=4096)
+def _uid(name: str) -> str:
+    return str(uuid.uuid5(_NAMES, name))
 
 
 def hexadecimal(length: int, *parts: object) -> str:
@@ -40,14 +50,14 @@ class World:
         return self.epoch + timedelta(seconds=t)
 
     def stamp(self, t: int) -> str:
-        return f"{self.time(t):%Y-%m-%dT%H:%M:%SZ}"
+        return self.time(t).isoformat()[:19] + "Z"
 
     def uid(self, *parts: object) -> str:
-        return str(uuid.uuid5(_NAMES, "/".join(map(str, (self.cluster, *parts)))))
+        return _uid("/".join(map(str, (self.cluster, *parts))))
 
     def born(self, *parts: object) -> int:
-        """When a thing of this name was created: 20 to 300 days before the epoch."""
-        return -(20 * 86_400 + number(self.cluster, *parts) % (280 * 86_400))
+        """When a thing of this name was created: 40 to 300 days before the epoch, before the back story begins."""
+        return -(40 * 86_400 + number(self.cluster, *parts) % (260 * 86_400))
 
 
 def metadata(
@@ -64,17 +74,29 @@ def metadata(
     return made | {field: value for field, value in more.items() if value}
 
 
-def managed(world: World, obj: Object, *writers: tuple[str, int, str]) -> Object:
-    """`obj` with managedFields: each writer is (manager, time, subresource); one with "status" wrote the status."""
-    body = {field: value for field, value in obj.items() if field != "status"}
-    state: Object | None = None
-    for manager, at, subresource in writers:
-        after = obj if subresource == "status" or all(not writer[2] for writer in writers) else body
-        entries = managed_fields.updated(
-            state, after, manager=manager, api_version=obj["apiVersion"], now=world.time(at), subresource=subresource
-        )
-        state = after | {"metadata": after["metadata"] | {"managedFields": entries}}
-    return state or obj
+def managed(world: World, obj: Object, *writers: Writer) -> Object:
+    """`obj` with managedFields: each writer wrote its part of it, and one that is alone all of it."""
+    subresources = tuple(subresource for _, _, subresource in writers)
+    parts = _parts(frozenset(managed_fields.leaves(obj)), subresources)
+    entries = [
+        {"manager": manager, "operation": "Update", "apiVersion": obj["apiVersion"], "time": world.stamp(at)}
+        | {"fieldsType": "FieldsV1", "fieldsV1": fields}
+        | ({"subresource": subresource} if subresource else {})
+        for (manager, at, subresource), fields in zip(writers, parts, strict=True)
+    ]
+    entries.sort(key=lambda entry: (entry["time"], entry["manager"]))
+    return obj | {"metadata": obj["metadata"] | {"managedFields": entries}}
+
+
+@lru_cache(maxsize=4096)
+def _parts(paths: frozenset[tuple[str, ...]], subresources: tuple[str, ...]) -> tuple[Object, ...]:
+    """fieldsV1 of each writer. Most objects keep their fields while their values change."""
+    of_status = frozenset(path for path in paths if path[0] == "f:status")
+    alone = not any(subresources)
+    return tuple(
+        managed_fields.tree(of_status if subresource else paths if alone else paths - of_status)
+        for subresource in subresources
+    )
 
 
 def condition(world: World, kind: str, status: str, since: int, reason: str = "", message: str = "") -> Object:
@@ -139,30 +161,35 @@ def deployment(
     args: list[str],
     ready: bool,
     since: int,
+    generation: int = 1,
+    installed: int = -FOREVER,
 ) -> Object:
-    """One controller. Not `ready`: its only pod does not become available, since that time."""
+    """One controller. Not `ready`: its only pod does not become available, since that time.
+
+    `installed` is when helm wrote it last, if that was after it was made.
+    """
     selector = {"app.kubernetes.io/name": labels.get("app.kubernetes.io/name", name)}
     container = {"name": name, "image": image, "args": args}
     template = {"metadata": {"labels": selector}, "spec": {"containers": [container], "serviceAccountName": name}}
     obj: Object = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": metadata(world, "Deployment", namespace, name, generation=1, labels=dict(labels)),
+        "metadata": metadata(world, "Deployment", namespace, name, generation=generation, labels=dict(labels)),
         "spec": {"replicas": 1, "selector": {"matchLabels": selector}, "template": template},
-        "status": _deployment_status(world, ready, since),
+        "status": _deployment_status(world, ready, since, generation),
     }
-    born = world.born("Deployment", namespace, name)
-    return managed(world, obj, ("helm", born, ""), ("kube-controller-manager", since, "status"))
+    wrote = max(world.born("Deployment", namespace, name), installed)
+    return managed(world, obj, ("helm", wrote, ""), ("kube-controller-manager", since, "status"))
 
 
-def _deployment_status(world: World, ready: bool, since: int) -> Object:
+def _deployment_status(world: World, ready: bool, since: int, generation: int) -> Object:
     if ready:
         available = condition(world, "Available", "True", since, "MinimumReplicasAvailable")
         counts = {"readyReplicas": 1, "availableReplicas": 1}
     else:
         available = condition(world, "Available", "False", since, "MinimumReplicasUnavailable")
         counts = {"unavailableReplicas": 1}
-    return {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "conditions": [available]} | counts
+    return {"observedGeneration": generation, "replicas": 1, "updatedReplicas": 1, "conditions": [available]} | counts
 
 
 def namespace(world: World, name: str) -> Object:

@@ -98,6 +98,10 @@ class Stage:
     def history_from(self) -> datetime:
         return self.epoch - timedelta(seconds=HISTORY)
 
+    def labels(self, name: str) -> dict[str, str]:
+        """What the people who run the cluster `name` call it: its stage and its region."""
+        return self._stories[name].labels
+
     def now(self) -> datetime:
         return self._real_now() if self.held_at is None else self.held_at
 

@@ -4,6 +4,7 @@ All times are whole seconds relative to the story's epoch, the moment the fleet 
 back story of some days, from zero on the same kinds of events return in a short live cycle.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +12,7 @@ from functools import cached_property
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 CYCLE = 12 * MINUTE
 FOREVER = 100 * 365 * DAY
-HISTORY = 5 * DAY + 6 * HOUR
+HISTORY = 30 * DAY
 """The back story reaches this far before the epoch."""
 
 
@@ -36,6 +37,7 @@ class Trouble:
     every: int = 1
     first: int = 0
     cause: str = ""
+    by: str = ""
 
     @cached_property
     def _past(self) -> tuple[Window, ...]:
@@ -43,6 +45,10 @@ class Trouble:
             Window(int(start * HOUR), int(end * HOUR) if end < FOREVER else FOREVER, number)
             for number, (start, end) in enumerate(self.back, start=-len(self.back))
         )
+
+    @cached_property
+    def _starts(self) -> tuple[int, ...]:
+        return tuple(window.start for window in self._past)
 
     def latest(self, t: int) -> Window | None:
         """The last window that began at or before `t`."""
@@ -52,15 +58,11 @@ class Trouble:
             if number >= 0:
                 shift = self.first * CYCLE + number * period
                 return Window(self.live[0] + shift, self.live[1] + shift, number)
-        return max(
-            (window for window in self._past if window.start <= t), key=lambda window: window.start, default=None
-        )
+        place = bisect_right(self._starts, t)
+        return self._past[place - 1] if place else None
 
     def at(self, t: int) -> Window | None:
         """The window that covers `t`."""
-        for window in self._past:
-            if window.start <= t < window.end:
-                return window
         latest = self.latest(t)
         return latest if latest is not None and t < latest.end else None
 
@@ -77,6 +79,26 @@ class Trouble:
         window = self.latest(t)
         return 0 if window is None else window.number + len(self.back) + 1
 
+    def changes(self, t: int) -> int:
+        """How often it has begun or ended."""
+        return 2 * self.count(t) - (1 if self.at(t) else 0)
+
+    def changed_at(self, t: int) -> int | None:
+        """When it began or ended last; None if it never did."""
+        window = self.latest(t)
+        if window is None:
+            return None
+        return window.start if t < window.end else window.end
+
+
+def weekly(hour: float, weeks: range) -> tuple[tuple[float, float], ...]:
+    """Windows of an hour, so many weeks before `hour`, oldest first: rotations by the calendar.
+
+    In the first weeks of the back story `hour` must be odd: a replay looks at even ones only, and an Event that tells
+    of a rotation is gone after an hour.
+    """
+    return tuple((hour - 168 * week, hour + 1 - 168 * week) for week in sorted(weeks, reverse=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -90,7 +112,8 @@ class Refreshes:
 
     Undisturbed they fall on a fixed grid. `failing` troubles let an attempt fail, it succeeds `lag` seconds after the
     trouble (the controller's backoff); under `frozen` ones no attempt is made at all. The lag is shorter than every
-    pause between two troubles, or no attempt would ever succeed.
+    pause between two troubles, or no attempt would ever succeed. What a changed spec brings about fails at once, since
+    the controller does not wait for the grid then; such troubles last longer than `interval`.
     """
 
     interval: int
@@ -125,7 +148,8 @@ class Refreshes:
 
     def failure(self, t: int) -> Failure | None:
         """The failure that stands at `t`: since its first failed attempt after the last success."""
-        attempt = self._before(self.refreshed_at(t)) + self.interval
+        done = self.refreshed_at(t)
+        attempt = min(self._before(done) + self.interval, self._changed_after(done, t))
         while attempt <= t:
             if window := self._window(self.frozen, attempt):
                 attempt = window.end + self.lag
@@ -134,13 +158,21 @@ class Refreshes:
             return None if cause is None else Failure(attempt, cause)
         return None
 
+    def _changed_after(self, done: int, t: int) -> int:
+        """When somebody changed the spec for the worse, after the success `done`; never, if nobody did."""
+        changed = (window.start for trouble in self.failing if trouble.by and (window := trouble.latest(t)))
+        return min((start for start in changed if start > done), default=FOREVER)
+
+    def _first_attempt(self, trouble: Trouble, window: Window) -> int:
+        return window.start if trouble.by else self._from(window.start)
+
     def good_since(self, t: int) -> int | None:
         """When the last failure ended; None when there was none in living memory. Asked while nothing fails."""
         ends = [
             self.success(attempt)
             for trouble in self.failing
             for window in trouble.recent(t)
-            if (attempt := self._from(window.start)) < window.end and not self._window(self.frozen, attempt)
+            if (attempt := self._first_attempt(trouble, window)) < window.end and not self._window(self.frozen, attempt)
         ]
         return max((end for end in ends if end <= t), default=None)
 

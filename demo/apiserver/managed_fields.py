@@ -1,5 +1,6 @@
 """metadata.managedFields as the API server keeps it for updates: who last wrote which field, and when."""
 
+from collections.abc import Set
 from datetime import datetime
 from typing import Any
 
@@ -49,7 +50,8 @@ def leaves(obj: Object) -> Paths:
     return found
 
 
-def _tree(paths: set[tuple[str, ...]]) -> Object:
+def tree(paths: Set[tuple[str, ...]]) -> Object:
+    """`paths` in the form of fieldsV1."""
     root: Object = {}
     for path in sorted(paths):
         here = root
@@ -84,7 +86,7 @@ def updated(
             entries.append(
                 entry
                 if left == kept and _paths(entry.get("fieldsV1", {})) == kept
-                else entry | {"fieldsV1": _tree(left)}
+                else entry | {"fieldsV1": tree(left)}
             )
     if changed or mine:
         moved = bool(changed) or own is None or mine != _paths(own.get("fieldsV1", {}))
@@ -94,7 +96,7 @@ def updated(
             "apiVersion": api_version,
             "time": f"{now:%Y-%m-%dT%H:%M:%SZ}" if moved or own is None else own.get("time"),
             "fieldsType": "FieldsV1",
-            "fieldsV1": _tree(mine | changed),
+            "fieldsV1": tree(mine | changed),
         }
         entries.append(entry | ({"subresource": subresource} if subresource else {}))
     return sorted(entries, key=lambda entry: (entry.get("time") or "", entry.get("manager") or ""))

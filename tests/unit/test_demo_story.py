@@ -26,7 +26,10 @@ SILENT = {
     ("prod-eu", "reports", "ledger-export"),
     ("prod-us", "checkout", "redis"),
     ("staging", "web", "preview-auth"),
+    ("staging", "checkout", "registry-pull"),
 }
+LATELY = 5 * DAY
+"""The end of the back story, in which most happens."""
 
 WITH_ONE_CONDITION = ("ExternalSecret", "SecretStore", "ClusterSecretStore", "SealedSecret", "PushSecret")
 
@@ -113,7 +116,7 @@ def test_something_turns_within_any_two_live_minutes() -> None:
 
 
 def test_at_any_moment_a_few_are_failing_stale_or_at_risk_and_most_are_healthy() -> None:
-    for t in range(-HISTORY // 6, 10 * CYCLE, 450):
+    for t in range(-DAY, 10 * CYCLE, 450):
         secrets = [(name, obj) for name, story in STORIES.items() for obj in reconciled(story.objects(at(t)))]
         failing = sum(condition(obj)["status"] == "False" for _, obj in secrets)
         silent = sum(is_silent(obj, t) for _, obj in secrets)
@@ -144,12 +147,10 @@ def test_external_secrets_agree_with_themselves(name: str, t: int) -> None:
     failures = {
         event["involvedObject"]["name"] for event in of_kind(objects, "Event") if event["reason"] == "UpdateFailed"
     }
+    at_work = all(t > stop.end + LATEST_RECOVERY for stop in stops)
     for obj in reconciled(objects):
         metadata, status, ready = obj["metadata"], obj["status"], condition(obj)
         refreshed = second(status["refreshTime"])
-        assert status["syncedResourceVersion"] == synced_resource_version(
-            metadata["generation"], {}, metadata["labels"]
-        )
         assert refreshed <= t
         assert second(metadata["creationTimestamp"]) <= second(ready["lastTransitionTime"]) <= t
         if ready["status"] == "False":
@@ -157,12 +158,13 @@ def test_external_secrets_agree_with_themselves(name: str, t: int) -> None:
             assert metadata["name"] in failures
             continue
         assert second(ready["lastTransitionTime"]) <= refreshed
-        at_work = all(t > stop.end + LATEST_RECOVERY for stop in stops)
-        if (
-            at_work
-            and "refreshPolicy" not in obj["spec"]
-            and (name, metadata["namespace"], metadata["name"]) not in SILENT
-        ):
+        if not at_work:
+            continue
+        assert status["syncedResourceVersion"] == synced_resource_version(
+            metadata["generation"], metadata.get("annotations", {}), metadata["labels"]
+        )
+        falls_silent = (name, metadata["namespace"], metadata["name"]) in SILENT
+        if "refreshPolicy" not in obj["spec"] and not falls_silent:
             assert t <= refreshed + SECONDS[obj["spec"]["refreshInterval"]] + LATEST_RECOVERY
 
 
@@ -234,7 +236,7 @@ IN_THE_BACK_STORY = {
 
 
 def test_the_back_story_has_every_kind_of_event() -> None:
-    times = range(-HISTORY, 0, 30 * MINUTE)
+    times = range(-LATELY, 0, 30 * MINUTE)
     assert set().union(*(what_is_told(story, t) for t in times for story in STORIES.values())) >= IN_THE_BACK_STORY
     served = {certificate.name for t in times if (certificate := STORIES["prod-eu"].certificate(at(t)))}
     assert len(served) == 2
@@ -264,6 +266,75 @@ def mounts_differ(objects: dict[Key, Object]) -> bool:
         for metadata, status in statuses
     }
     return len(carried) > len(list(of_kind(objects, "SecretProviderClass")))
+
+
+def test_troubles_come_one_after_the_other() -> None:
+    for plot in PLOTS.values():
+        values = (getattr(plot, name) for name in plot.__dataclass_fields__)
+        for value in values:
+            for trouble in value.values() if isinstance(value, dict) else [value]:
+                if isinstance(trouble, Trouble):
+                    moments = [moment for window in trouble.back for moment in window]
+                    assert moments == sorted(moments)
+
+
+def data_hash(cluster: str, name: str, t: int) -> str:
+    namespace, _, short = name.partition("/")
+    secret = STORIES[cluster].objects(at(t))["Secret", namespace, short]
+    found: str = secret["metadata"]["annotations"]["reconcile.external-secrets.io/data-hash"]
+    return found
+
+
+def arrival(cluster: str, name: str, start: int) -> int:
+    """Seconds from `start` until the target's value is another one."""
+    before = data_hash(cluster, name, start)
+    return next(later for later in range(1, CYCLE * 3) if data_hash(cluster, name, start + later) != before)
+
+
+def test_one_rotation_arrives_in_the_clusters_one_after_the_other() -> None:
+    for start in (-27 * HOUR, 4 * CYCLE + 240, 20 * CYCLE + 240):
+        arrivals = [arrival(name, "platform/telemetry", start) for name in ("prod-eu", "staging")]
+        assert len(set(arrivals)) == 2
+        assert len({data_hash(name, "platform/telemetry", start + 900) for name in ("prod-eu", "staging")}) == 1
+
+
+def test_a_silent_reader_keeps_the_value_that_others_have_no_more() -> None:
+    name = "checkout/registry-pull"
+    for t, values in ((-32 * HOUR, 1), (-3 * HOUR, 2), (0, 2), (5 * DAY, 2)):
+        assert len({data_hash(cluster, name, t) for cluster in PLOTS}) == values
+        assert data_hash("prod-eu", name, t) == data_hash("prod-us", name, t)
+
+
+def test_a_copied_value_is_equal_and_others_are_not() -> None:
+    assert data_hash("staging", "search/elastic", 0) == data_hash("prod-us", "search/elastic", 0)
+    assert data_hash("staging", "payments/db", 0) != data_hash("prod-us", "payments/db", 0)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "key", "start", "end"),
+    [
+        ("staging", ("ExternalSecret", "web", "newrelic"), 3 * CYCLE + 30, 3 * CYCLE + 375),
+        ("prod-us", ("SecretStore", "payments", "aws-payments"), CYCLE, CYCLE + 330),
+    ],
+)
+def test_a_changed_spec_is_told_by_generation_and_writer(cluster: str, key: Key, start: int, end: int) -> None:
+    before, during, after = (STORIES[cluster].objects(at(t))[key] for t in (start - 1, start, end + LATEST_RECOVERY))
+    generations = [obj["metadata"]["generation"] for obj in (before, during, after)]
+    assert generations == [generations[0], generations[0] + 1, generations[0] + 2]
+    assert before["spec"] == after["spec"] != during["spec"]
+    assert [condition(obj)["status"] for obj in (before, during, after)] == ["True", "False", "True"]
+    trouble = PLOTS[cluster].missing.get("/".join(key[1:])) or PLOTS[cluster].stores["/".join(key[1:])]
+    (writer,) = (entry for entry in during["metadata"]["managedFields"] if not entry.get("subresource"))
+    assert (writer["manager"], second(writer["time"])) == (trouble.by, start)
+
+
+def test_an_upgrade_is_another_image() -> None:
+    images = {
+        obj["spec"]["template"]["spec"]["containers"][0]["image"].rpartition(":")[2]: obj["metadata"]["generation"]
+        for t in (-10 * HOUR, 0)
+        for obj in of_kind(STORIES["prod-us"].objects(at(t)), "Deployment")
+    }
+    assert images == {"v2.8.0": 2, "v2.9.0": 3}
 
 
 OUTAGE = Trouble(live=(100, 400), cause="down")

@@ -163,16 +163,13 @@ class Refreshes:
         changed = (window.start for trouble in self.failing if trouble.by and (window := trouble.latest(t)))
         return min((start for start in changed if start > done), default=FOREVER)
 
-    def _first_attempt(self, trouble: Trouble, window: Window) -> int:
-        return window.start if trouble.by else self._from(window.start)
-
     def good_since(self, t: int) -> int | None:
         """When the last failure ended; None when there was none in living memory. Asked while nothing fails."""
         ends = [
             self.success(attempt)
             for trouble in self.failing
             for window in trouble.recent(t)
-            if (attempt := self._first_attempt(trouble, window)) < window.end and not self._window(self.frozen, attempt)
+            if (attempt := self._from(window.start)) < window.end and not self._window(self.frozen, attempt)
         ]
         return max((end for end in ends if end <= t), default=None)
 

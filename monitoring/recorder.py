@@ -160,16 +160,19 @@ WHERE monitoring_event.last_at IS NULL OR excluded.last_at >= monitoring_event.l
 """
 
 # `since` moves only with the outcome; `read_at` and `resource_version` only when the kind was read to its end. A kind
-# that is read again after longer than its knowledge lasts leaves a gap. Another served version is a revision of the
-# cluster: only this statement sees both.
+# that is read again after longer than its knowledge lasts leaves a gap, and so does one that is read for the first time
+# long after its cluster was registered. That a kind is not installed is known: no gap. Another served version is a
+# revision of the cluster: only this statement sees both.
 ADVANCE = """
 WITH staged AS (
     SELECT * FROM json_to_recordset(%(results)s) AS s(
         kind text, outcome text, failure text, message text, served_version text, resource_version text, known boolean)
 ), gaps AS (
     INSERT INTO monitoring_gap (cluster_id, kind, began_at, ended_at)
-    SELECT c.cluster_id, c.kind, c.read_at, %(now)s FROM monitoring_cursor c JOIN staged s USING (kind)
-    WHERE c.cluster_id = %(cluster_id)s AND s.known AND c.read_at < %(fresh_from)s
+    SELECT k.id, s.kind, coalesce(c.read_at, k.created_at), %(now)s
+    FROM staged s JOIN clusters_cluster k ON k.id = %(cluster_id)s
+    LEFT JOIN monitoring_cursor c ON c.cluster_id = k.id AND c.kind = s.kind
+    WHERE s.known AND coalesce(c.read_at, k.created_at) < %(fresh_from)s AND coalesce(c.outcome, '') <> 'not installed'
 ), reversioned AS (
     INSERT INTO monitoring_revision (at, seen_at, cluster_id, kind, namespace, name, what, before, after, by)
     SELECT %(now)s, %(now)s, c.cluster_id, 'Cluster', '', c.kind, 'served version', c.served_version,

@@ -135,7 +135,8 @@ def _akeyless(spec: _Spec) -> _Address:
 
 _ADDRESSES: dict[str, Callable[[_Spec], _Address]] = {
     "vault": lambda spec: ((_everywhere(spec.server),), (_slashless(spec.path), _slashless(spec.namespace))),
-    "aws": lambda spec: ((spec.service, spec.region), (_account(spec.role), spec.prefix)),
+    # Without a role nothing tells the account, and two accounts have keys of the same name.
+    "aws": lambda spec: ((spec.service, spec.region, _account(spec.role)), (spec.prefix,)),
     "gcpsm": lambda spec: ((spec.project_id,), (spec.location,)),
     "azurekv": lambda spec: ((_everywhere(spec.vault_url),), ()),
     "gitlab": lambda spec: ((_everywhere(spec.url or "https://gitlab.com"), spec.project_id), (spec.environment,)),

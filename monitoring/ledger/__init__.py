@@ -32,21 +32,23 @@ __all__ = ["Scene", "keep"]
 Entries = Mapping[ResourceKey, Sequence[Entry]]
 
 CLOCK_TOLERANCE = timedelta(minutes=5)  # what lies further in the future is not believed
-ENTRIES_PER_RESOURCE = 200  # a class may mount many objects
+ENTRIES_PER_OBJECT = 50  # the newest; a class may mount many objects, of which one rotates daily and one never
 TEXT_LIMIT = 253
 RENEWALS = ResourceKey("SealingKey", "", "")  # all of a cluster: a renewal may be told without the name of its key
 
 ENTRIES = """
-SELECT n.* FROM json_to_recordset(%(keys)s) AS k(kind text, namespace text, name text)
+SELECT n.id, n.kind, n.namespace, n.name, n.at, n.confidence, n.source, n.object, n.before, n.after
+FROM json_to_recordset(%(keys)s) AS k(kind text, namespace text, name text)
 CROSS JOIN LATERAL (
-    SELECT r.id, r.kind, r.namespace, r.name, r.at, r.confidence, r.source, r.object, r.before, r.after
+    SELECT r.id, r.kind, r.namespace, r.name, r.at, r.confidence, r.source, r.object, r.before, r.after,
+        row_number() OVER (PARTITION BY r.object ORDER BY r.at DESC) AS place
     FROM monitoring_rotation r
     WHERE r.cluster_id = %(cluster_id)s AND r.kind = k.kind
         AND (k.name = '' OR (r.namespace, r.name) = (k.namespace, k.name))
-    ORDER BY r.at DESC LIMIT %(limit)s
-) n
+) n WHERE n.place <= %(limit)s ORDER BY n.at DESC
 """
 
+# What the ledger holds already, beyond the entries looked at, must not keep the collection from being recorded.
 KEEP = """
 WITH staged AS (
     SELECT * FROM json_to_recordset(%(rows)s) AS s(
@@ -55,13 +57,16 @@ WITH staged AS (
 ), bettered AS (
     UPDATE monitoring_rotation r SET at = s.at, namespace = s.namespace, name = s.name, confidence = s.confidence,
         source = s.source, before = s.before, after = s.after
-    FROM staged s WHERE r.id = s.id
+    FROM staged s WHERE r.id = s.id AND NOT EXISTS (
+        SELECT 1 FROM monitoring_rotation o WHERE o.id <> s.id AND o.cluster_id = %(cluster_id)s
+            AND (o.kind, o.namespace, o.name, o.object, o.at) = (s.kind, s.namespace, s.name, s.object, s.at))
 ), added AS (
     INSERT INTO monitoring_rotation (
         at, seen_at, cluster_id, kind, namespace, name, object, confidence, source, before, after, collection_id)
     SELECT at, %(now)s, %(cluster_id)s, kind, namespace, name, object, confidence, source, before, after,
         %(collection_id)s
     FROM staged WHERE id = 0 ORDER BY at, kind, namespace, name, object
+    ON CONFLICT DO NOTHING
 )
 UPDATE monitoring_resource r SET rotated_at = greatest(r.rotated_at, s.at)
 FROM (SELECT kind, namespace, name, max(at) AS at FROM staged GROUP BY kind, namespace, name) s
@@ -153,9 +158,7 @@ def _entries(scene: Scene) -> Entries:
     wanted = [key._asdict() for key in (keys | {RENEWALS} if scene.tells_of_keys else keys)]
     found: dict[ResourceKey, list[Entry]] = defaultdict(list)
     with connection.cursor() as cursor:
-        cursor.execute(
-            ENTRIES, {"cluster_id": scene.cluster_id, "keys": as_json(wanted), "limit": ENTRIES_PER_RESOURCE}
-        )
+        cursor.execute(ENTRIES, {"cluster_id": scene.cluster_id, "keys": as_json(wanted), "limit": ENTRIES_PER_OBJECT})
         for id_, kind, namespace, name, at, confidence, source, place, before, after in cursor.fetchall():
             evidence = Evidence(
                 key=ResourceKey(kind, namespace, name),

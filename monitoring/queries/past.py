@@ -17,7 +17,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
 
 from clusters.models import Cluster
 from clusters.observations import Outcome
-from monitoring.families import FAMILIES, JUDGED_KINDS
+from monitoring.families import FAMILIES, JUDGED_KINDS, OPTIONAL_KINDS
 from monitoring.filters import CauseFilters, ResourceFilters, WrongParameter
 from monitoring.health import WORST_FIRST, Health
 from monitoring.known import decoded
@@ -28,6 +28,8 @@ from monitoring.queries.knowledge import Coverage, Overdue, Silent, is_overdue
 from monitoring.queries.lints import Lint, counted
 from monitoring.queries.paging import Page, decode_numbers, decode_ranked, page_of
 from monitoring.queries.resources import JudgedResource, Unseen, filtered
+
+REQUIRED_KINDS = frozenset(JUDGED_KINDS) - frozenset(OPTIONAL_KINDS)
 
 Pair = tuple[int, str]  # a cluster and a kind
 Gaps = Mapping[Pair, datetime]  # since when each pair was not seen
@@ -72,16 +74,19 @@ def check(at: datetime, name: str = "at") -> None:
 
 
 def gaps(at: datetime, now: datetime) -> Gaps:
-    """The (cluster, kind) pairs that nobody had seen at `at`, and since when. Two SQL statements.
+    """The (cluster, kind) pairs that nobody had seen at `at`, and since when. Three SQL statements.
 
-    The gap that is open at `now` begins with the newest complete reading.
+    The gap that is open at `now` begins with the newest complete reading, or with the cluster's registration.
     """
     ended = Gap.objects.filter(kind__in=JUDGED_KINDS, began_at__lt=at, ended_at__gt=at)
     found = {(gap.cluster_id, gap.kind): gap.began_at for gap in ended}
-    read_before = Cursor.objects.filter(kind__in=JUDGED_KINDS, read_at__lt=at).select_related("cluster")
-    for known in read_before:
-        if known.read_at and is_overdue(known.cluster, known.read_at, now):
-            found[known.cluster_id, known.kind] = known.read_at
+    cursors = Cursor.objects.filter(kind__in=JUDGED_KINDS).exclude(outcome=Outcome.NOT_INSTALLED)
+    for known in cursors.filter(Q(read_at__lt=at) | Q(read_at=None)).select_related("cluster"):
+        since = known.read_at or known.cluster.created_at
+        if since < at and is_overdue(known.cluster, known.read_at, now):
+            found[known.cluster_id, known.kind] = since
+    unread = Cluster.objects.filter(created_at__lt=at).exclude(pk__in=Cursor.objects.values("cluster_id"))
+    found.update(((cluster.pk, kind), cluster.created_at) for cluster in unread for kind in JUDGED_KINDS)
     return found
 
 
@@ -165,7 +170,7 @@ def resource(resource_id: int, at: datetime, now: datetime) -> PastJudged | None
 def causes(filters: CauseFilters, at: datetime, now: datetime, cursor: str = "", limit: int = 50) -> Page[Cause]:
     """As `queries.causes`, at `at`. Raises WrongParameter."""
     unseen = gaps(at, now)
-    silent = _silent_ids(unseen)
+    silent = _silent(unseen)
     told = [
         state
         for state in cluster_states(at).values()
@@ -230,8 +235,9 @@ def cluster_rows(
 ) -> Page[ClusterRow]:
     """As `queries.cluster_rows`, at `at`: clusters that had something then, or were registered."""
     unseen, held, states = gaps(at, now), counts(at), cluster_states(at)
+    silent = _silent(unseen)
     rows = [
-        _cluster_row(cluster, held.get(cluster.pk, {}), unseen, states.get(cluster.pk), at)
+        _cluster_row(cluster, held.get(cluster.pk, {}), unseen, silent.get(cluster.pk), states.get(cluster.pk), at)
         for cluster in _clusters(at, ids)
     ]
     rows.sort(key=lambda row: (-row.worst, row.cluster.name))
@@ -245,6 +251,7 @@ def _cluster_row(
     cluster: Cluster,
     stored: Mapping[str, Mapping[Health, int]],
     unseen: Gaps,
+    silent_since: datetime | None,
     state: ClusterState | None,
     at: datetime,
 ) -> ClusterRow:
@@ -252,10 +259,10 @@ def _cluster_row(
     kinds = {kind: {Health.UNKNOWN: sum(found.values())} if kind in hidden else found for kind, found in stored.items()}
     cursors = {kind: Cursor(kind=kind, outcome=Outcome.COMPLETE, read_at=at) for kind in JUDGED_KINDS}
     totals = {health: sum(found.get(health, 0) for found in kinds.values()) for health in WORST_FIRST}
-    silent = _silence(cluster, unseen) if cluster.pk in _silent_ids(unseen) else None
+    silent = Silent(cluster.name, silent_since, "not read") if silent_since else None
     own = Health(state.health) if state and not silent else Health.HEALTHY
     cluster.state = state or ClusterState(cluster=cluster)
-    least = Health.UNKNOWN if hidden else Health.HEALTHY
+    least = Health.UNKNOWN if hidden.intersection(REQUIRED_KINDS) else Health.HEALTHY
     return ClusterRow(
         cluster=cluster,
         worst=max([own, least, *(health for health, number in totals.items() if number)]),
@@ -270,8 +277,8 @@ def _cluster_row(
 def coverage(at: datetime, now: datetime, ids: Collection[int] | None = None) -> Coverage:
     """How many of the clusters of then were seen then. Three SQL statements."""
     unseen, clusters = gaps(at, now), list(_clusters(at, ids))
-    hidden = _silent_ids(unseen)
-    silent = tuple(_silence(cluster, unseen) for cluster in clusters if cluster.pk in hidden)
+    hidden = _silent(unseen)
+    silent = tuple(Silent(cluster.name, hidden[cluster.pk], "not read") for cluster in clusters if cluster.pk in hidden)
     return Coverage(
         as_of=at,
         clusters=len(clusters),
@@ -289,10 +296,15 @@ def _clusters(at: datetime, ids: Collection[int] | None) -> QuerySet[Cluster]:
     return known if ids is None else known.filter(pk__in=ids)
 
 
-def _silent_ids(unseen: Gaps) -> frozenset[int]:
-    """Clusters of which at least one kind was unseen that is read in every cluster: as a rule all of them were."""
-    return frozenset(cluster_id for cluster_id, kind in unseen if kind == "ExternalSecret")
-
-
-def _silence(cluster: Cluster, unseen: Gaps) -> Silent:
-    return Silent(cluster.name, unseen.get((cluster.pk, "ExternalSecret")), "not read")
+def _silent(unseen: Gaps) -> dict[int, datetime]:
+    """Clusters of which nothing was seen, and since when: all kinds that they serve were in a gap."""
+    served: dict[int, set[str]] = defaultdict(set)
+    cursors = Cursor.objects.filter(kind__in=REQUIRED_KINDS).exclude(outcome=Outcome.NOT_INSTALLED)
+    for cluster_id, kind in cursors.values_list("cluster_id", "kind"):
+        served[cluster_id].add(kind)
+    hidden: dict[int, dict[str, datetime]] = defaultdict(dict)
+    for (cluster_id, kind), since in unseen.items():
+        hidden[cluster_id][kind] = since
+    return {
+        cluster_id: min(kinds.values()) for cluster_id, kinds in hidden.items() if served[cluster_id] <= kinds.keys()
+    }

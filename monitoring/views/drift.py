@@ -207,7 +207,7 @@ def matrix(row: DriftRow, clusters: Iterable[str]) -> Iterator[Line]:
         odd = {name for _, names in row.values.groups[1:] for name in names}
         yield _line("value", texts, odd, differs=row.values_differ)
     for version in row.versions:
-        texts = {cluster: ", ".join(version.versions.get(cluster, ())) for cluster in clusters}
+        texts = {cluster: ", ".join(version.versions.get(cluster, ("not compared",))) for cluster in clusters}
         yield _line(f"version of {version.object_id}", texts, set(version.versions), differs=True)
 
 

@@ -21,8 +21,8 @@ from monitoring.filters import (
 from monitoring.health import Health
 from monitoring.queries import JudgedResource, past
 from monitoring.templatetags.pages import with_query
-from monitoring.views import rotations
 from monitoring.views.page import of_moment, page, past_moment
+from monitoring.views.rotations import panel
 
 ROWS, MOST_ROWS = 50, 200
 HIDDEN = ("name", "finding", "signature", "cause_class", "lint", "at")  # filters without a field of their own
@@ -136,7 +136,7 @@ def _present(found: JudgedResource, now: datetime) -> dict[str, Any]:
         "sharing": sharing,
         "others": sharing - 1,
         "facts": sentences.facts(found),
-        "rotations": rotations.panel(found),
+        "rotations": panel(found),
         "refers_to": queries.refers_to(found, now),
         "dependents": dependents,
         "dependent_count": dependent_count,

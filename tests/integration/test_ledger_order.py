@@ -25,7 +25,7 @@ from clusters.facts import (
 )
 from clusters.models import Cluster
 from clusters.observations import EventNote, Failure, KindResult, Observation, Outcome, Problem, Snapshot
-from monitoring.models import Event, Resource, Rotation
+from monitoring.models import Collection, Event, Resource, Rotation
 from monitoring.queries.rotations import reached
 from tests.integration.snapshots import NOW, apply, complete, make_cluster
 
@@ -345,6 +345,34 @@ def test_mounts_that_did_not_change_are_looked_at_too() -> None:
     assert reached([row]) == {row.pk: (2, 3)}
     collect(mount("p1", "2", 9, 2), mount("p2", "2", 20, 2), mount("p3", "2", 5, 1, made=5))
     assert reached(Rotation.objects.all()) == {row.pk: (3, 3)}
+
+
+def test_a_late_mount_of_an_object_that_rotated_long_before_others_is_no_news() -> None:
+    """Its rotation lies behind hundreds of others of the class; what is in the ledger already must break nothing."""
+    cluster = make_cluster()
+    old = [mount(pod, "1", 0, 1) for pod in ("p1", "p2", "p3")]
+    new = [mount(pod, "2", 9, 2) for pod in ("p1", "p2", "p3")]
+    apply(cluster, complete(cluster, old, kinds=KINDS), NOW + HOUR)
+    apply(cluster, complete(cluster, [*new[:2], old[2]], kinds=KINDS), NOW + HOUR)
+    row = Rotation.objects.get()
+    others = [
+        Rotation(
+            at=NOW + HOUR + number * MINUTE,
+            seen_at=NOW,
+            cluster=cluster,
+            kind=row.kind,
+            namespace=row.namespace,
+            name=row.name,
+            object=f"other-{number % 2}",
+            confidence=3,
+            source=row.source,
+        )
+        for number in range(300)
+    ]
+    Rotation.objects.bulk_create(others)
+    apply(cluster, complete(cluster, new, kinds=KINDS), NOW + 2 * HOUR)
+    assert Collection.objects.latest("id").result == Collection.Result.COMPLETE
+    assert Rotation.objects.filter(object="db").count() == 1
 
 
 def statements(cluster: Cluster, worlds: Iterable[World], state: int) -> list[str]:

@@ -136,12 +136,37 @@ def told(cluster: Cluster, health: Health, at: datetime, words: str = "one") -> 
     record(cluster, {"a": ("set", (health, words))}, at, {})
 
 
+def known_of(cluster: Cluster, kind: str, *, read_at: datetime | None, outcome: str = "complete") -> None:
+    Cursor.objects.create(cluster=cluster, kind=kind, outcome=outcome, read_at=read_at, attempted_at=NOW, since=NOW)
+
+
+def test_a_cluster_that_nobody_read_was_not_healthy() -> None:
+    """Registered and never read; and read for the first time long after."""
+    told(make_cluster("seen"), Health.HEALTHY, NOW)
+    make_cluster("never")
+    later = make_cluster("later")
+    collected(later, NOW + 3 * HOUR)
+    at, now = NOW + HOUR, NOW + 3 * HOUR
+    rows = {row.cluster.name: (row.worst, row.silent is None) for row in past.cluster_rows(at, now).rows}
+    assert rows["never"] == rows["later"] == (Health.UNKNOWN, False)
+    assert {silent.name for silent in past.coverage(at, now).silent} >= {"never", "later"}
+
+
+def test_what_is_not_installed_is_known() -> None:
+    """External Secrets was uninstalled; Sealed Secrets could not be seen for an hour."""
+    cluster, now = make_cluster(), NOW + 6 * HOUR
+    known_of(cluster, "ExternalSecret", read_at=NOW, outcome="not installed")
+    known_of(cluster, "SealedSecret", read_at=now)
+    assert past.coverage(NOW + 1.5 * HOUR, now).reporting == 1
+    Gap.objects.create(cluster=cluster, kind="SealedSecret", began_at=NOW + HOUR, ended_at=NOW + 2 * HOUR)
+    assert past.coverage(NOW + 1.5 * HOUR, now).reporting == 0
+    assert past.coverage(NOW + 3 * HOUR, now).reporting == 1
+
+
 def test_what_nobody_could_see_was_unknown() -> None:
     cluster = make_cluster()
     told(cluster, Health.HEALTHY, NOW)
-    Cursor.objects.create(
-        cluster=cluster, kind="ExternalSecret", outcome="complete", read_at=NOW + 5 * HOUR, attempted_at=NOW, since=NOW
-    )
+    known_of(cluster, "ExternalSecret", read_at=NOW + 5 * HOUR)
     Gap.objects.create(cluster=cluster, kind="ExternalSecret", began_at=NOW + HOUR, ended_at=NOW + 2 * HOUR)
     now = NOW + 6 * HOUR  # the open gap began at the last reading
     seen = {
@@ -189,6 +214,7 @@ def test_causes_of_a_moment() -> None:
     told(cluster, Health.FAILING, NOW)
     told(cluster, Health.HEALTHY, NOW + HOUR, "")
     now = NOW + 5 * HOUR
+    known_of(cluster, "ExternalSecret", read_at=now)
     found = past.causes(CauseFilters(), NOW + HOUR / 2, now).rows
     assert [(line.health, line.count, line.subject) for line in found] == [(Health.FAILING, 1, "payments/a")]
     assert past.causes(CauseFilters(), NOW + 2 * HOUR, now).rows == ()

@@ -148,6 +148,7 @@ STANDINGS: dict[str, tuple[Reader, Standing]] = {
     "its time is not known": (reader(2, created_at=None), Standing.UNKNOWN),
     "an older mount": (reader(2, mounts={"a": 1, "b": 3}), Standing.LAGS),
     "an older mount where others arrived": (reader(1, "b", mounts={"a": 1, "b": 3}), Standing.LAGS),
+    "older mounts, not seen": (reader(2, mounts={"a": 1}, seen=False), Standing.UNKNOWN),
     "all mounts": (reader(2, mounts={"b": 3}), Standing.HAS),
     "a mount of a version that nobody told": (reader(2, mounts={"z": 3}), Standing.UNKNOWN),
 }

@@ -25,6 +25,7 @@ from monitoring.health import Health
 from monitoring.models import Resource, Revision
 from monitoring.queries.drift import Budget
 from monitoring.queries.paging import encode
+from monitoring.views.drift import matrix
 from tests.web import factories as make
 from tests.web.api_data import client_for
 from tests.web.factories import DAY, HOUR, MINUTE, NOW
@@ -153,6 +154,8 @@ def test_versions_of_mounts_where_the_source_is_one() -> None:
     (found,) = row.versions
     assert (found.object_id, found.versions) == ("db", {"eu": ("2",), "us": ("1",)})
     assert row.values is None
+    cells = {line.field: line.cells for line in matrix(row, ["eu", "us", "ap"])}
+    assert cells["version of db"] == (("2", True), ("1", True), ("not compared", False))
 
 
 def test_items_of_sealed_secrets() -> None:

@@ -16,24 +16,21 @@ from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from clusters.facts import RemoteKey, ResourceKey
+from clusters.facts import RemoteKey, ResourceKey, key_digest
 from clusters.models import Cluster
 from monitoring import queries
 from monitoring.filters.rotations import (
     AGE_PARAMETERS,
-    AGES,
     LEDGER_PARAMETERS,
-    AgeFilters,
     LedgerFilters,
 )
 from monitoring.health import Health
-from monitoring.models import Resource, Rotation
-from monitoring.queries.ages import Histogram, ages_of, histogram
+from monitoring.models import MountedVersion, Resource, Rotation
 from monitoring.queries.ledger import MOST_A_DAY, calendar, export, ledger
 from monitoring.queries.paging import encode
 from monitoring.rotation import policy
 from monitoring.rotation.base import Confidence
-from monitoring.views.rotations import panel
+from monitoring.views.rotations import lines, panel
 from tests.web import factories as make
 from tests.web.api_data import client_for
 from tests.web.factories import DAY, HOUR, MINUTE, NOW, SECOND
@@ -311,6 +308,21 @@ def test_a_row_leads_to_its_wave(viewer: Client, now: datetime) -> None:
     assert client_for(name="other").get(found[0]["waves"][0]).status_code == 200
 
 
+def test_an_object_of_a_class_leads_to_the_wave_of_that_object(now: datetime) -> None:
+    of = make.cluster(now=now)
+    facts = {"provider": "azure", "source": "6" * 16, "objects": ["db", "api"]}
+    make.resource(of, "shop/vault", now=now, kind="SecretProviderClass", facts=facts)
+    for name in ("db", "api"):
+        MountedVersion.objects.create(
+            source="6" * 16, object_id=f"secret/{name}", version="v2", changed_at=now, cluster=of
+        )
+    rotation(of, "shop/vault", now, kind="SecretProviderClass", source="mount", object="secret/api")
+    (line,) = lines(ledger(LedgerFilters()).rows)
+    assert line.wave == f"/waves/{'6' * 16}/{key_digest('secret/api', '')}/"
+    (told,) = client_for().get("/api/v1/rotations/").json()["results"]
+    assert told["waves"] == [f"/api/v1{line.wave}"]
+
+
 def key_named(name: str) -> Any:
     return RemoteKey(store=ResourceKey("ClusterSecretStore", "", "vault"), key=name)
 
@@ -321,158 +333,6 @@ def test_an_empty_ledger_says_what_it_takes(viewer: Client) -> None:
     assert "Nothing here can rotate." in text_of(viewer, "/rotations/ages/")
 
 
-RULES = policy.parse(
-    [{"days": 20, "cluster_label": "env=prod", "namespace": "pay*"}, {"days": 100, "kind": "SealedSecret"}]
-)
-
-
-def aged(now: datetime = NOW) -> dict[str, Resource]:
-    """Resources by their ages in days; what was never seen to rotate was first seen 30 days ago."""
-    prod, dev = make.cluster("prod", now, labels={"env": "prod"}), make.cluster("dev", now, labels={"env": "dev"})
-
-    def put(of: Cluster, name: str, days: int | None, kind: str = "ExternalSecret", own: int = 0) -> Resource:
-        facts = {"rotate_after_days": own} if own else {}
-        rotated_at = None if days is None else now - days * DAY - MINUTE
-        return make.resource(of, f"payments/{name}", now=now, kind=kind, facts=facts, rotated_at=rotated_at)
-
-    return {
-        "fresh": put(prod, "fresh", 1),
-        "late": put(prod, "late", 25),
-        "unknown": put(prod, "unknown", None),
-        "own": put(prod, "own", 25, own=400),
-        "dev": put(dev, "dev", 25),
-        "sealed": put(dev, "sealed", 99, "SealedSecret"),
-        "old": put(dev, "old", 700, "SecretProviderClass"),
-        "never": put(dev, "never", None, "SealedSecret"),
-        "store": put(dev, "store", 25, "ClusterSecretStore"),
-    }
-
-
-def names(filters: AgeFilters, rules: Any = RULES) -> list[str]:
-    return [row.key.name for row in ages_of(filters, rules, NOW).rows]
-
-
-def counts(found: Histogram) -> dict[str, tuple[int, int]]:
-    return {bucket.code: (bucket.rotated, bucket.not_seen) for bucket in found.buckets if bucket.total}
-
-
-def test_ages_never_pretend_to_know_what_was_not_seen() -> None:
-    aged()
-    found = histogram(AgeFilters(), RULES, NOW)
-    assert counts(found) == {"0-7": (1, 0), "7-30": (3, 0), "30-90": (0, 2), "90-180": (1, 0), "365-": (1, 0)}
-    assert (found.total, found.not_seen) == (8, 2)
-    assert (found.overdue, found.ruled, found.own) == (2, 6, 1)
-    assert counts(histogram(AgeFilters(clusters=("prod",), kinds=("ExternalSecret",)), (), NOW)) == {
-        "0-7": (1, 0),
-        "7-30": (2, 0),
-        "30-90": (0, 1),
-    }
-
-
-AGE_CASES = [
-    (AgeFilters(), ["old", "sealed", "unknown", "never", "late", "own", "dev", "fresh"]),
-    (AgeFilters(due="overdue"), ["unknown", "late"]),
-    (AgeFilters(due="overdue", clusters=("dev",)), []),
-    (AgeFilters(seen="not_seen"), ["unknown", "never"]),
-    (AgeFilters(seen="rotated", age="30-90"), []),
-    (AgeFilters(age="7-30", clusters=("d*",)), ["dev"]),
-    (AgeFilters(kinds=("SealedSecret",)), ["sealed", "never"]),
-    (AgeFilters(q="nts/ol"), ["old"]),
-    (AgeFilters(namespaces=("payments",), names=("own",)), ["own"]),
-    (AgeFilters(clusters=("x*",)), []),
-]
-
-
-@pytest.mark.parametrize(("filters", "wanted"), AGE_CASES, ids=str)
-def test_what_can_rotate_the_oldest_first(filters: AgeFilters, wanted: list[str]) -> None:
-    aged()
-    assert names(filters) == wanted
-
-
-def test_every_bucket_lists_what_it_counts() -> None:
-    aged()
-    for code, bucket in zip(AGES, histogram(AgeFilters(), RULES, NOW).buckets, strict=True):
-        for seen, number in (("rotated", bucket.rotated), ("not_seen", bucket.not_seen)):
-            assert len(names(AgeFilters(age=code, seen=seen))) == number
-
-
-def test_what_is_due_next() -> None:
-    aged()
-    found = {row.key.name: row for row in ages_of(AgeFilters(), RULES, NOW).rows}
-    assert found["fresh"].due_at == NOW - DAY - MINUTE + 20 * DAY
-    assert (found["own"].days, found["own"].own, found["own"].overdue) == (400, True, False)
-    assert (found["unknown"].rotated_at, found["unknown"].due_at) == (None, NOW - 10 * DAY)
-    assert found["old"].due_at is None
-
-
-@pytest.mark.parametrize("limit", [1, 3, 100])
-def test_pages_of_ages_together_are_the_whole_list(limit: int) -> None:
-    aged()
-    whole, paged, cursor = names(AgeFilters()), [], ""
-    while True:
-        page = ages_of(AgeFilters(), RULES, NOW, cursor, limit)
-        paged += [row.key.name for row in page.rows]
-        cursor = page.next
-        if not cursor:
-            break
-    assert paged == whole
-
-
-LABELS = st.sampled_from([{}, {"env": "prod"}, {"env": "dev"}])
-SOME_RULES = st.lists(
-    st.builds(
-        policy.Rule,
-        days=st.integers(1, 100),
-        label=st.sampled_from(["", "env"]),
-        value=st.sampled_from(["prod", "dev"]),
-        namespace=st.sampled_from(["", "*", "pay*", "p?y", "a.b", "a[b]", "(", "a+b"]),
-        kind=st.sampled_from(["", *policy.KINDS]),
-    ),
-    max_size=4,
-)
-NAMESPACES = ("pay", "payments", "a.b", "axb", "a[b]", "(", "a+b", "aab")
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
-@given(rules=SOME_RULES, labels=LABELS, own=st.sampled_from([0, 7]))
-def test_the_database_reads_a_policy_as_python_does(
-    db: None, rules: list[policy.Rule], labels: dict[str, str], own: int
-) -> None:
-    Cluster.objects.all().delete()
-    of = make.cluster(labels=labels)
-    for namespace in NAMESPACES:
-        for kind in policy.KINDS:
-            facts = {"rotate_after_days": own} if own else {}
-            make.resource(of, f"{namespace}/db", kind=kind, counted=False, facts=facts)
-    for row in ages_of(AgeFilters(), rules, NOW).rows:
-        assert row.days == policy.days_of(rules, row.key.kind, row.key.namespace, labels, own)
-
-
-def test_the_page_of_ages(viewer: Client, now: datetime) -> None:
-    aged(now)
-    words = text_of(viewer, "/rotations/ages/")
-    assert "8 resources can rotate" not in words
-    assert "Nothing is overdue by policy: 1 resource of 8 have one." in words
-    assert "No policy is set; 1 object says by annotation when it is to be rotated" in words
-
-
-@override_settings(ROTATION_POLICY=RULES)
-def test_the_page_of_ages_with_a_policy(viewer: Client, now: datetime) -> None:
-    aged(now)
-    words = text_of(viewer, "/rotations/ages/")
-    assert "2 resources of 6 are overdue by policy." in words
-    assert "20 d for namespace pay*, clusters with env=prod" in words
-    assert "at least 30 d none since" in words
-    assert "400 d its own" in words
-    overdue = text_of(viewer, "/rotations/ages/?due=overdue")
-    assert "payments/late" in overdue
-    assert "payments/fresh" not in overdue
-    assert "5 d late" in overdue
-    body = viewer.get("/rotations/ages/").content.decode()
-    assert 'href="/rotations/ages/?age=90-180"' in body
-    assert 'href="/rotations/ages/?due=overdue"' in body
-
-
 def panel_of(of: Resource, now: datetime) -> str:
     found = queries.resource(of.pk, now)
     assert found is not None
@@ -480,7 +340,7 @@ def panel_of(of: Resource, now: datetime) -> str:
     return " ".join(render_to_string("monitoring/_resource_rotations.html", context).split())
 
 
-@override_settings(ROTATION_POLICY=RULES)
+@override_settings(ROTATION_POLICY=policy.parse([{"days": 20, "cluster_label": "env=prod", "namespace": "pay*"}]))
 def test_the_panel_of_a_resource(now: datetime) -> None:
     of = with_store("prod", now, t2=False, labels={"env": "prod"})
     row = reader(of, "", now, "payments/db")
@@ -530,17 +390,11 @@ def an_hour_ago(now: datetime) -> str:
 def test_the_api_answers_as_it_is_described() -> None:
     now = datetime.now(UTC)
     every_kind(now)
-    aged(now)
     api = client_for()
-    for path in ("/api/v1/rotations/", "/api/v1/rotations/ages/"):
-        answer = api.get(f"{path}?limit=2").json()
-        assert problems(path, answer) == []
-        assert len(answer["results"]) == 2
-        assert api.get(answer["next"]).json()["results"] != answer["results"]
-    told = api.get("/api/v1/rotations/ages/?age=365-").json()
-    assert [row["name"] for row in told["results"]] == ["old"]
-    assert {bucket["age"]: bucket["rotated"] for bucket in told["histogram"]}["365-"] == 1
-    assert (told["overdue"], told["with_policy"]) == (0, 1)
+    answer = api.get("/api/v1/rotations/?limit=2").json()
+    assert problems("/api/v1/rotations/", answer) == []
+    assert len(answer["results"]) == 2
+    assert api.get(answer["next"]).json()["results"] != answer["results"]
 
 
 @pytest.mark.parametrize(
@@ -585,15 +439,6 @@ def test_the_ledger_as_a_file(ledgers: Page) -> None:
     assert len(rows) == Rotation.objects.filter(confidence=3).count()
     ledgers.get_by_role("link", name="rotations on").last.click()
     expect(ledgers.get_by_role("link", name="from ")).to_be_visible()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_from_ages_to_a_resource(ledgers: Page) -> None:
-    ledgers.get_by_role("link", name="Rotations", exact=True).click()
-    ledgers.get_by_role("link", name="Ages", exact=True).click()
-    ledgers.get_by_role("link", name="90 to 180 d").click()
-    ledgers.get_by_role("link", name="billing/db").first.click()
-    expect(ledgers.locator(".subject")).to_contain_text("billing/db")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -15,6 +15,7 @@ from pytest_django.live_server_helper import LiveServer
 from clusters.facts import MountedObject, MountFacts, RefreshedFacts, RemoteKey, ResourceKey, facts_to_json, key_digest
 from clusters.models import Cluster
 from monitoring.filters.rotations import WaveFilters
+from monitoring.health import Health
 from monitoring.models import ClusterState, MountedVersion, Resource, Rotation
 from monitoring.queries.waves import KeyRow, ProviderKey, key_row, key_rows, keys_of
 from monitoring.rotation.waves import How
@@ -148,16 +149,22 @@ def test_nothing_is_claimed_without_t2_where_the_cluster_is_not_seen_and_before_
     three_clusters()
     reader(cluster("t0", t2=False), tag(OLD))
     reader(cluster("silent", read=HOUR), tag(OLD))
+    unread = cluster("unread", t2=False)
+    make.cursor(unread, "Secret", NOW, read_at=NOW - HOUR, outcome="failed")
+    reader(unread, tag(OLD))
     reader(cluster("slow", t2=False), "", interval="4h")
     young = reader(cluster("young", t2=False))
     Resource.objects.filter(pk=young.pk).update(created_at=NOW - MINUTE)
-    found = standings(the_row())
-    assert {name: found[name] for name in ("t0", "silent", "slow", "young")} == {
+    row = the_row()
+    found = standings(row)
+    assert {name: found[name] for name in ("t0", "silent", "unread", "slow", "young")} == {
         "t0": "unknown",
         "silent": "unknown",
+        "unread": "unknown",
         "slow": "awaited",
         "young": "made later",
     }
+    assert {other.cluster for other in row.readers if other.health is Health.UNKNOWN} == {"silent"}
 
 
 def test_events_alone_make_a_wave_by_their_time_and_say_so(viewer: Client, now: datetime) -> None:
@@ -230,6 +237,12 @@ def test_mounts_of_one_object_are_a_key_too(viewer: Client, now: datetime) -> No
     row = key_row(CLASS_SOURCE, digest, now)
     assert row is not None
     assert standings(row) == {"eu": "arrived", "us": "lags", "ap": "lags"}
+    gone = Resource.objects.filter(kind="SecretProviderClassPodStatus", cluster__name="us", name="pod-1")
+    gone.update(findings=[{"rule": "csi-orphaned-status"}])
+    row = key_row(CLASS_SOURCE, digest, now)
+    assert row is not None
+    assert standings(row) == {"eu": "arrived", "us": "arrived", "ap": "lags"}
+    gone.update(findings=[])
     words = text_of(viewer, f"/waves/{CLASS_SOURCE}/{digest}/")
     assert "2 of 3 resources still have an older value" in words
     assert "2 of 3 mounts" in words

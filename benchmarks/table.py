@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """A measured value. With `at_least` or `at_most` it is a ratio that can miss its bound."""
+    """A measured value. With `at_least` or `at_most` it can miss its bound."""
 
     what: str
     value: float

@@ -167,6 +167,10 @@ def _environment(run: Run) -> dict[str, str]:
     # The demo fleet tells its story in minutes.
     if run.options.is_demo:
         defaults["POLL_INTERVAL"] = "20"
+        # So that something is overdue: see demo/README.md for what the story rotates when.
+        defaults["ROTATION_POLICY"] = (
+            '[{"days": 14, "cluster_label": "stage=production", "namespace": "payments"}, {"days": 90}]'
+        )
     return {
         **defaults,
         **environment,

@@ -130,12 +130,12 @@ def _layout(start: datetime, end: datetime, lanes: Sequence[str]) -> Figure:
 def trend(moments: Sequence[Moment], step: timedelta) -> Figure:
     """What was not healthy over time, stacked; each count is drawn until the next one would be.
 
-    Nothing is drawn between counts or over a moment without one: that is a hatched band over the full height.
-    `moments` must not be empty.
+    Time that nobody counted is a hatched band: over the full height, with nothing else, where nobody counted at all,
+    or over that part of the height which nobody counted of an hour or a day. `moments` must not be empty.
     """
     layers = [layer for health in STACKED if any((layer := _layer(health, moments, step))["y"])]
     holes = list(_holes(moments, step))
-    traces = [*layers, _told(moments, step), *([_unseen(holes)] if holes else [])]
+    traces = [*layers, _told(moments, step), *([_unseen(holes, step)] if holes else [])]
     return {"data": traces, "layout": _trend_layout(moments, step)}
 
 
@@ -164,7 +164,7 @@ def _spaced(moments: Sequence[Moment], step: timedelta) -> Figure:
 
 def _told(moments: Sequence[Moment], step: timedelta) -> Figure:
     """The words of each moment, on points that are not seen."""
-    rows = [None if counts is None else [counts[health] for health in STACKED] for _, counts in moments]
+    rows = [None if counts is None else [counts[health] for health in STACKED] for _, counts, _ in moments]
     lines = [f"%{{customdata[{place}]}} {health.word.lower()}" for place, health in enumerate(STACKED)]
     return {
         "type": "scatter",
@@ -178,29 +178,44 @@ def _told(moments: Sequence[Moment], step: timedelta) -> Figure:
     }
 
 
-def _holes(moments: Sequence[Moment], step: timedelta) -> Iterable[Stretch]:
-    for missing, group in groupby(moments, key=lambda moment: moment.counts is None):
-        if missing:
+class Hole(NamedTuple):
+    """Neighbouring moments of each of which nobody counted equally long."""
+
+    start: datetime
+    end: datetime
+    uncounted: timedelta
+
+
+def _holes(moments: Sequence[Moment], step: timedelta) -> Iterable[Hole]:
+    for (uncounted, _), group in groupby(moments, key=lambda moment: (moment.uncounted, moment.counts is None)):
+        if uncounted:
             hole = list(group)
-            yield Stretch(hole[0].at, hole[-1].at + step, Health.UNKNOWN)
+            yield Hole(hole[0].at, hole[-1].at + step, uncounted)
 
 
-def _unseen(holes: Sequence[Stretch]) -> Figure:
+def _unseen(holes: Sequence[Hole], step: timedelta) -> Figure:
     return {
         "type": "bar",
         "name": "nobody counted",
         "x": [(hole.start + (hole.end - hole.start) / 2).isoformat() for hole in holes],
         "width": [(hole.end - hole.start) / timedelta(milliseconds=1) for hole in holes],
-        "y": [1] * len(holes),
+        "y": [hole.uncounted / step for hole in holes],
         "yaxis": "y2",
         "marker": {"color": Health.UNKNOWN.css, "line": {"width": 0}, "opacity": 0.45, "pattern": HATCHED},
-        "customdata": [_said(hole) for hole in holes],
+        "customdata": [_missed(hole, step) for hole in holes],
         "hovertemplate": "Unknown: nobody counted<br>%{customdata}<extra></extra>",
     }
 
 
+def _missed(hole: Hole, step: timedelta) -> str:
+    said = _said(Stretch(hole.start, hole.end, Health.UNKNOWN))
+    if hole.uncounted == step:
+        return said
+    return f"{words.duration(hole.uncounted)} of each {words.duration(step)}<br>{said}"
+
+
 def _trend_layout(moments: Sequence[Moment], step: timedelta) -> Figure:
-    most = max((sum(counts[health] for health in STACKED) for _, counts in moments if counts is not None), default=0)
+    most = max((sum(counts[health] for health in STACKED) for _, counts, _ in moments if counts is not None), default=0)
     return {
         "showlegend": False,
         "height": 160,

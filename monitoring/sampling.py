@@ -15,13 +15,14 @@ from monitoring.families import JUDGED_KINDS
 from monitoring.health import Health
 from monitoring.models import HealthCount, HealthSample
 from monitoring.queries.knowledge import overdue_pairs
-from monitoring.timelines import WORST_COUNTED, floored
+from monitoring.queries.trends import MERGED
+from monitoring.timelines import floored
 
 MINUTE = timedelta(minutes=1)
 FIVE_MINUTES, HOUR, DAY = 5 * MINUTE, 60 * MINUTE, 1440 * MINUTE
 # Samples and transitions are written a little after the moment that they tell of; a task runs for 3 minutes at most.
 SETTLED = 10 * MINUTE
-MOST_SLOTS = 48  # hours, or days, that one run rolls up: of 1,000 clusters 48 hours are 576,000 samples
+MOST_SLOTS = 48  # hours, or days, that one run rolls up: of 1,000 clusters 48 hours are 576,000 samples, 30 s
 RECOVERY_DAYS = 31  # nobody asks how long it took to recover before that
 
 Counts = dict[str, dict[str, int]]  # by kind and health
@@ -32,59 +33,48 @@ def sample(now: datetime) -> None:
 
     The sample is that of the five minutes in which `now` lies; of several the first one stays.
     """
-    shown, stored = _counted(now)
+    shown = _counted(now)
     rows = [
         HealthSample(
-            at=floored(now, FIVE_MINUTES),
-            minutes=FIVE_MINUTES // MINUTE,
-            cluster_id=cluster,
-            shown=shown[cluster],
-            stored=stored[cluster] if stored[cluster] != shown[cluster] else None,
+            at=floored(now, FIVE_MINUTES), minutes=FIVE_MINUTES // MINUTE, cluster_id=cluster, shown=shown[cluster]
         )
         for cluster in (*Cluster.objects.order_by("id").values_list("id", flat=True), None)
     ]
     HealthSample.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def _counted(now: datetime) -> tuple[dict[int | None, Counts], dict[int | None, Counts]]:
-    """By cluster, and of all under None: counts as shown at `now` and as stored."""
+def _counted(now: datetime) -> dict[int | None, Counts]:
+    """What pages show at `now` by cluster, and of all under None."""
     shown: dict[int | None, Counts] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
-    stored: dict[int | None, Counts] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
     rows = HealthCount.objects.filter(kind__in=JUDGED_KINDS, count__gt=0)
-    found = rows.values_list("cluster_id", "kind", "count", "health", overdue_pairs(now).shown_health())
-    for cluster, kind, count, health, as_shown in found:
+    found = rows.values_list("cluster_id", "kind", "count", overdue_pairs(now).shown_health())
+    for cluster, kind, count, health in found:
         for of in (cluster, None):
-            stored[of][kind][str(health)] += count
-            shown[of][kind][str(as_shown)] += count
-    return shown, stored
+            shown[of][kind][str(health)] += count
+    return shown
 
 
-# The worst samples of each slot that has ended and none of which is rolled up yet, oldest slots first. Slots without a
-# sample are skipped, so that a long outage of ours is passed in one step.
+# Each slot that has ended and is not rolled up yet, oldest first. Slots without a sample are skipped, so that a long
+# outage of ours is passed in one step.
 ROLL_UP = f"""
 WITH first AS (
     SELECT min(at) AS at FROM monitoring_healthsample
     WHERE minutes = %(fine)s AND at < %(until)s AND at >= coalesce(
         (SELECT max(at) + %(step)s FROM monitoring_healthsample WHERE minutes = %(coarse)s), '-infinity')
-), ranked AS (
-    SELECT date_bin(%(step)s, sample.at, 'epoch') AS slot, sample.at, cluster_id, shown, stored, counted.badness
-    FROM first
-    JOIN monitoring_healthsample sample ON sample.minutes = %(fine)s AND sample.at >= first.at
+), fine AS (
+    SELECT date_bin(%(step)s, sample.at, 'epoch') AS slot, cluster_id, samples, shown
+    FROM first JOIN monitoring_healthsample sample ON sample.minutes = %(fine)s AND sample.at >= first.at
         AND sample.at < least(%(until)s, date_bin(%(step)s, first.at, 'epoch') + %(most)s * %(step)s)
-    CROSS JOIN LATERAL (
-        SELECT array[{", ".join(f"coalesce(sum((value ->> '{health:d}')::bigint), 0)" for health in WORST_COUNTED)}]
-        FROM jsonb_each(sample.shown)
-    ) AS counted(badness)
-)
-INSERT INTO monitoring_healthsample (at, minutes, cluster_id, shown, stored)
-SELECT DISTINCT ON (cluster_id, slot) slot, %(coarse)s, cluster_id, shown, stored
-FROM ranked ORDER BY cluster_id, slot, badness DESC, at
+), {MERGED}
+INSERT INTO monitoring_healthsample (at, minutes, cluster_id, shown, samples)
+SELECT slot, %(coarse)s, cluster_id, shown, samples FROM merged
 ON CONFLICT DO NOTHING
-"""  # noqa: S608 - numbers of healths only
+"""  # noqa: S608 - a part of SQL that is a constant
 NEWEST_HOUR = "SELECT max(at) FROM monitoring_healthsample WHERE minutes = 60"
 
 # What got well on each finished day that has no row yet. Progressing and unknown are not well yet: who turns healthy
-# from there recovered from what was before, if that was at risk or worse, and not just added.
+# from there recovered from what was before, if that was at risk or worse, and not just added. A gap inside the time
+# would count as time to recover, though it may have been well all along: those are left out.
 RECOVER = """
 WITH turned AS (
     SELECT at, cluster_id, resource_id, kind, namespace, name, from_health, unwell_since
@@ -108,7 +98,9 @@ WITH turned AS (
             ORDER BY past.at DESC, past.id DESC LIMIT 1
         ) before WHERE turned.from_health < %(unwell)s
     ) unwell
-    WHERE unwell.since IS NOT NULL
+    WHERE unwell.since IS NOT NULL AND NOT EXISTS (
+        SELECT FROM monitoring_gap gap WHERE gap.cluster_id = turned.cluster_id AND gap.kind = turned.kind
+            AND gap.ended_at > unwell.since AND gap.began_at < turned.at)
 ), told AS (
     SELECT day, cluster_id, '' AS store, seconds FROM recovered
     UNION ALL
@@ -123,7 +115,7 @@ ON CONFLICT DO NOTHING
 
 
 def roll_up(now: datetime) -> None:
-    """Keep the worst sample of every finished hour and day, and count recoveries. Four SQL statements.
+    """Keep the worst numbers of every finished hour and day, and count recoveries. Four SQL statements.
 
     What was not done while nothing ran is caught up, 48 hours, 48 days and 31 days of recoveries in one run.
     """

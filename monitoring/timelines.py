@@ -12,7 +12,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A gap ends when the collection began that read the kind again; what it read is recorded when it is applied. Until
 # then pages still showed unknown. A collection takes at most 180 s (the time limit of its task).
 APPLYING = timedelta(seconds=180)
-DAY = timedelta(days=1)
+FIVE_MINUTES, DAY = timedelta(minutes=5), timedelta(days=1)
 FLAPPING = 4  # turns into at risk or worse within a day: from here on it is a pattern, not bad luck
 
 Gap = tuple[datetime, datetime]
@@ -125,19 +125,19 @@ def flapping(turns: Iterable[Turn], now: datetime) -> int:
 
 
 class Moment(NamedTuple):
-    """How many resources had each health at a moment, zeros included; `counts` is None where nobody counted."""
+    """How many resources had each health from `at` on, zeros included; `counts` is None where nobody counted at all.
+
+    `uncounted` is how much of the time nobody counted: all of it where `counts` is None.
+    """
 
     at: datetime
     counts: Mapping[Health, int] | None
+    uncounted: timedelta = timedelta(0)
 
 
-# By which the worst of several counts is chosen: most failing first, then stale, and so on.
-WORST_COUNTED = (Health.FAILING, Health.STALE, Health.AT_RISK, Health.UNKNOWN, Health.PROGRESSING)
-
-
-def badness(counts: Mapping[Health, int]) -> tuple[int, ...]:
-    """The greater, the worse."""
-    return tuple(counts[health] for health in WORST_COUNTED)
+def uncounted(start: datetime, end: datetime, samples: int) -> timedelta:
+    """How much of the time from `start` to `end` no one of so many samples of five minutes tells of."""
+    return max(end - start - samples * FIVE_MINUTES, timedelta(0))
 
 
 def floored(moment: datetime, step: timedelta) -> datetime:

@@ -23,7 +23,11 @@ class MomentSerializer(serializers.Serializer[Any]):
         "HealthCounts",
         {health.code: serializers.IntegerField() for health in WORST_FIRST},
         allow_null=True,
-        help_text="Resources by health as pages showed it; null where nobody counted, which is unknown.",
+        help_text="Resources by health as pages showed it: of an hour or a day the highest number of each health, of "
+        "what is healthy the lowest; null where nobody counted at all, which is unknown.",
+    )
+    uncounted_seconds = SecondsField(
+        source="uncounted", help_text="How long in these 5 minutes, this hour or day nobody counted: unknown for all."
     )
 
 
@@ -32,7 +36,9 @@ class RecoveredSerializer(serializers.Serializer[Recovered]):
 
     cluster = serializers.CharField()
     store = serializers.CharField(help_text="Kind and namespace/name; empty for the cluster as a whole.")
-    count = serializers.IntegerField(help_text="How many times something at risk or worse got healthy.")
+    count = serializers.IntegerField(
+        help_text="How many times something at risk or worse got healthy, seen all that time."
+    )
     mean_seconds = SecondsField(source="mean")
 
 
@@ -46,10 +52,10 @@ class TrendSerializer(serializers.Serializer[Any]):
 
 
 class TrendView(ApiView):
-    """Resources by health over time: every 5 minutes, or the worst count of each hour or day.
+    """Resources by health over time: every 5 minutes, or the worst counts of each hour or day.
 
-    Several clusters are added up, at most 100; without the parameter it is all of them. `kind` restricts the counts,
-    not what recovered.
+    Those are of different moments: the numbers of one hour may add up to more than there was. Several clusters are
+    added up, at most 100; without the parameter it is all of them. `kind` restricts the counts, not what recovered.
     """
 
     takes_parameters = True
@@ -78,4 +84,8 @@ class TrendView(ApiView):
 
 def _moment(moment: Moment) -> dict[str, Any]:
     counts = moment.counts
-    return {"at": moment.at, "counts": counts and {health.code: number for health, number in counts.items()}}
+    return {
+        "at": moment.at,
+        "counts": counts and {health.code: number for health, number in counts.items()},
+        "uncounted": moment.uncounted,
+    }

@@ -42,7 +42,10 @@ CREATE TABLE monitoring_transition_default PARTITION OF monitoring_transition DE
 CREATE INDEX transition_newest ON monitoring_transition (at DESC, id DESC);
 CREATE INDEX transition_by_cluster ON monitoring_transition (cluster_id, at DESC, id DESC);
 CREATE INDEX transition_by_resource ON monitoring_transition (cluster_id, kind, namespace, name, at DESC);
-CREATE INDEX transition_unwell ON monitoring_transition USING gist (tstzrange(began_at, at)) WHERE from_health > 0;
+CREATE INDEX transition_brief ON monitoring_transition (at)
+    WHERE from_health > 0 AND at - began_at <= interval '6 hours';
+CREATE INDEX transition_lasting ON monitoring_transition USING gist (tstzrange(began_at, at))
+    WHERE from_health > 0 AND at - began_at > interval '6 hours';
 CREATE INDEX transition_advised ON monitoring_transition USING gist (tstzrange(began_at, at))
     WHERE lints <> '[]' AND from_health IS NOT NULL;
 CREATE INDEX transition_removed ON monitoring_transition (at) WHERE to_health IS NULL;
@@ -59,10 +62,12 @@ FROM monitoring_transition HAVING max(id) IS NOT NULL;
 DROP TABLE monitoring_transition_before;
 """
 
-# The estate at the moment that the transaction names, see monitoring.models.estate. The beginning of the month chooses
-# partitions only: with the moment itself Postgres reads another index besides, 70 of 210 ms at 50 million transitions.
-# A state lasts from began_at until, but not at, `at`. Of a resource that is gone the first removal after the moment
-# stands for it.
+# The estate at the moment that the transaction names, see monitoring.models.estate. A state lasts from began_at until,
+# but not at, `at`. Of a resource that is gone the first removal after the moment stands for it.
+# Unhealthy states that ended are looked for in two ways, 40 ms to 9 ms at four million transitions of a month: those of
+# up to six hours end within six hours of the moment; a GiST index holds the longer ones alone, since a few that last
+# for days would stretch every page of an index over all. The beginning of the month chooses partitions only: with the
+# moment itself Postgres reads another index besides.
 ESTATE = """
 CREATE VIEW monitoring_estate AS
 SELECT r.id, r.cluster_id, r.kind, r.namespace, r.name, r.uid, r.health, r.since, r.recorded_at, r.unwell_since,
@@ -72,8 +77,17 @@ UNION ALL
 SELECT t.resource_id, t.cluster_id, t.kind, t.namespace, t.name, t.uid, t.from_health, coalesce(t.since, t.began_at),
     t.began_at, t.unwell_since, t.findings, t.lints, t.signature, t.namespace || '/' || t.name
 FROM monitoring_transition t
-WHERE t.from_health > 0 AND tstzrange(t.began_at, t.at) @> current_setting('secretsdash.at')::timestamptz
-    AND t.at >= date_trunc('month', current_setting('secretsdash.at')::timestamptz, 'UTC') AND t.kind <> 'Cluster'
+WHERE t.from_health > 0 AND t.at - t.began_at <= interval '6 hours' AND t.kind <> 'Cluster'
+    AND t.at > current_setting('secretsdash.at')::timestamptz
+    AND t.at <= current_setting('secretsdash.at')::timestamptz + interval '6 hours'
+    AND t.began_at <= current_setting('secretsdash.at')::timestamptz
+UNION ALL
+SELECT t.resource_id, t.cluster_id, t.kind, t.namespace, t.name, t.uid, t.from_health, coalesce(t.since, t.began_at),
+    t.began_at, t.unwell_since, t.findings, t.lints, t.signature, t.namespace || '/' || t.name
+FROM monitoring_transition t
+WHERE t.from_health > 0 AND t.at - t.began_at > interval '6 hours' AND t.kind <> 'Cluster'
+    AND tstzrange(t.began_at, t.at) @> current_setting('secretsdash.at')::timestamptz
+    AND t.at >= date_trunc('month', current_setting('secretsdash.at')::timestamptz, 'UTC')
 UNION ALL
 SELECT r.id, r.cluster_id, r.kind, r.namespace, r.name, p.uid, 0::smallint, coalesce(p.since, p.began_at), p.began_at,
     NULL, p.findings, p.lints, '', r.search
@@ -147,7 +161,7 @@ class Migration(migrations.Migration):
                 ("at", models.DateTimeField()),
                 ("minutes", models.PositiveSmallIntegerField()),
                 ("shown", models.JSONField()),
-                ("stored", models.JSONField(null=True)),
+                ("samples", models.PositiveSmallIntegerField(default=1)),
             ],
         ),
         migrations.CreateModel(
@@ -244,14 +258,6 @@ class Migration(migrations.Migration):
                     model_name="transition",
                     name="resource_id",
                     field=models.BigIntegerField(default=0),
-                ),
-                migrations.AddIndex(
-                    model_name="transition",
-                    index=django.contrib.postgres.indexes.GistIndex(
-                        models.Func("began_at", "at", function="tstzrange"),
-                        condition=models.Q(("from_health__gt", 0)),
-                        name="transition_unwell",
-                    ),
                 ),
                 migrations.AddIndex(
                     model_name="transition",

@@ -15,8 +15,8 @@ class PastResource(models.Model):
     The moment is the setting `secretsdash.at` of the transaction (see monitoring.queries.past); without it the view
     refuses to be read. `id` is that of the resource, also of one that is gone. What only the present knows (facts,
     when it is due) is empty. The view is the union of states that last, unhealthy ones that ended (found by
-    `transition_unwell`), and healthy ones that ended (found resource by resource): so ask for unhealthy ones by health
-    and id, and for healthy ones by id alone, or Postgres has to look at every resource.
+    `transition_brief` and `transition_lasting`), and healthy ones that ended (found resource by resource): so ask for
+    unhealthy ones by health and id, and for healthy ones by id alone, or Postgres has to look at every resource.
     """
 
     id = models.BigIntegerField(primary_key=True)

@@ -50,12 +50,8 @@ class Transition(models.Model):
             models.Index(fields=["cluster", "-at", "-id"], name="transition_by_cluster"),
             # a resource's timeline, also across removal and recreation under the same name
             models.Index(fields=["cluster", "kind", "namespace", "name", "-at"], name="transition_by_resource"),
-            # what was not healthy at a moment: began_at <= moment < at
-            GistIndex(
-                Func("began_at", "at", function="tstzrange"),
-                name="transition_unwell",
-                condition=models.Q(from_health__gt=0),
-            ),
+            # What was not healthy at a moment, began_at <= moment < at, is found by transition_brief and
+            # transition_lasting, which the migration makes: Django cannot express their conditions.
             # advice at a moment
             GistIndex(
                 Func("began_at", "at", function="tstzrange"),
@@ -74,9 +70,11 @@ class Transition(models.Model):
 class HealthSample(models.Model):
     """How many resources had each health at a moment: of one cluster, or of all (`cluster` null).
 
-    `minutes` is the distance to the next sample of its kind: 5, 60 or 1440. Of an hour and of a day the worst sample is
-    kept, so that a short outage does not vanish. `shown` counts by kind and health as pages showed them (what could
-    not be seen is unknown); `stored` as recorded, where that differs.
+    `minutes` is the distance to the next sample of its kind: 5, 60 or 1440. `shown` counts by kind and health as pages
+    showed them: what could not be seen is unknown. Of an hour and of a day each of these numbers is the highest of its
+    five minutes, each of its own moment, and of what is healthy the lowest: so neither a short outage of one kind nor a
+    time without sight vanishes, and the numbers may add up to more than there was. `samples` is how many samples of
+    five minutes these are, 12 or 288 if somebody counted all the time.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -84,7 +82,7 @@ class HealthSample(models.Model):
     minutes = models.PositiveSmallIntegerField()
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)
     shown = models.JSONField()
-    stored = models.JSONField(null=True)
+    samples = models.PositiveSmallIntegerField(default=1)
 
     class Meta:
         constraints = [
@@ -101,7 +99,8 @@ class HealthSample(models.Model):
 class Recovery(models.Model):
     """How many times on one day something got well again, and how long that took together.
 
-    Of one cluster, or (`store` not empty) of what reads one secret store there, as "Kind namespace/name".
+    Of one cluster, or (`store` not empty) of what reads one secret store there, as "Kind namespace/name". Not counted
+    is what a Gap falls into: nobody knows when that got well.
     """
 
     id = models.BigAutoField(primary_key=True)

@@ -1,7 +1,7 @@
 """The panel that shows counts over time, on the overview and on the page of a cluster."""
 
 from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -11,20 +11,25 @@ from django.urls import reverse
 from monitoring import charts, queries
 from monitoring.filters import TREND_WINDOWS, Parameter, parse_trend_window
 from monitoring.queries import Trend
-from monitoring.queries.trends import WINDOWS
+from monitoring.queries.trends import DAY, HOUR, WINDOWS
 from monitoring.templatetags.pages import with_query
 from monitoring.timelines import Moment
 
 PARAMETER = Parameter("trend", "How far the trend looks back.", TREND_WINDOWS, False)
 ROWS = 50
+MERGED = {HOUR: "hour", DAY: "day"}
 
 
 class Row(NamedTuple):
-    """Neighbouring moments with equal counts of what is not healthy; None where nobody counted. `link` leads there."""
+    """Neighbouring moments with equal counts of what is not healthy; None where nobody counted. `link` leads there.
+
+    `uncounted` is how much of all that time nobody counted.
+    """
 
     start: datetime
     end: datetime
     counts: tuple[int, ...] | None
+    uncounted: timedelta
     link: str
 
 
@@ -40,6 +45,7 @@ def panel(
         "figure": charts.trend(found.moments, found.window.step) if found.known else None,
         "windows": [(window.code, window.word, window.code == code) for window in WINDOWS.values()],
         "window": found.window,
+        "merged": MERGED.get(found.window.step, ""),
         "healths": charts.STACKED,
         "rows": rows[:ROWS],
         "left_out": max(len(rows) - ROWS, 0),
@@ -55,11 +61,12 @@ def _then(cluster: str, **more: str) -> str:
 
 
 def _rows(found: Trend, cluster: str) -> Iterator[Row]:
-    for counts, group in groupby(found.moments, key=_unwell):
+    for (counts, uncounted), group in groupby(found.moments, key=_unwell):
         same = list(group)
-        start = same[0].at
-        yield Row(start, same[-1].at + found.window.step, counts, _then(cluster, at=f"{start:%Y-%m-%dT%H:%M:%SZ}"))
+        start, link = same[0].at, _then(cluster, at=f"{same[0].at:%Y-%m-%dT%H:%M:%SZ}")
+        yield Row(start, same[-1].at + found.window.step, counts, len(same) * uncounted, link)
 
 
-def _unwell(moment: Moment) -> tuple[int, ...] | None:
-    return None if moment.counts is None else tuple(moment.counts[health] for health in charts.STACKED)
+def _unwell(moment: Moment) -> tuple[tuple[int, ...] | None, timedelta]:
+    counts = None if moment.counts is None else tuple(moment.counts[health] for health in charts.STACKED)
+    return counts, moment.uncounted

@@ -1,4 +1,4 @@
-"""Counts over time: a sample is what pages show, hours and days keep their worst, what nobody saw stays a hole."""
+"""Counts over time: a sample is what pages show, hours and days keep their worst, what nobody saw stays unknown."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from clusters.models import Cluster
 from monitoring import queries, sampling, tasks
 from monitoring.filters import WrongParameter
 from monitoring.health import WORST_FIRST, Health
-from monitoring.models import Cursor, HealthSample, Recovery, Resource, Transition
+from monitoring.models import Cursor, Gap, HealthSample, Recovery, Resource, Transition
 from secretsdash.celery import BEAT_SCHEDULE, app
 from tests.web import factories as make
 from tests.web.factories import DAY, HOUR, MINUTE, NOW, SECOND
@@ -19,6 +19,7 @@ from tests.web.factories import DAY, HOUR, MINUTE, NOW, SECOND
 pytestmark = pytest.mark.django_db
 MIDNIGHT = NOW.replace(hour=0, minute=0, second=0)
 FAILING = {"ExternalSecret": {"5": 1}}
+HEALTHY, UNKNOWN, PROGRESSING, AT_RISK, STALE, WORST = Health
 
 
 def fleet() -> dict[str, Cluster]:
@@ -44,7 +45,7 @@ def of_all(minutes: int = 5) -> list[HealthSample]:
 
 
 def stored(at: datetime, shown: dict[str, dict[str, int]], minutes: int = 5, of: Cluster | None = None) -> None:
-    HealthSample.objects.create(at=at, minutes=minutes, cluster=of, shown=shown)
+    HealthSample.objects.create(at=at, minutes=minutes, cluster=of, shown=shown, samples=minutes // 5)
 
 
 def test_a_sample_is_what_pages_show() -> None:
@@ -60,19 +61,17 @@ def test_a_sample_is_what_pages_show() -> None:
         assert added_up(HealthSample.objects.get(cluster=row.cluster).shown) == row.counts
 
 
-def test_what_was_recorded_is_kept_only_where_it_differs_from_what_is_shown() -> None:
+def test_what_cannot_be_seen_is_unknown_in_a_sample() -> None:
     clusters = fleet()
     sampling.sample(NOW)
-    by_cluster = {sample.cluster_id: sample for sample in HealthSample.objects.all()}
+    by_cluster = {sample.cluster_id: sample.shown for sample in HealthSample.objects.all()}
     assert len(by_cluster) == 4
-    recorded = {"ExternalSecret": {str(int(health)): health + 1 for health in Health}, "SealedSecret": {"4": 1}}
-    assert by_cluster[clusters["ap"].pk].shown == {"ExternalSecret": {"1": 21}, "SealedSecret": {"1": 1}}
-    assert by_cluster[clusters["ap"].pk].stored == recorded
-    assert by_cluster[clusters["eu"].pk].stored == recorded
-    assert (by_cluster[clusters["new"].pk].shown, by_cluster[clusters["new"].pk].stored) == ({}, None)
+    assert by_cluster[clusters["ap"].pk] == {"ExternalSecret": {"1": 21}, "SealedSecret": {"1": 1}}
+    assert by_cluster[clusters["new"].pk] == {}
     Cursor.objects.filter(cluster=clusters["eu"]).update(read_at=NOW + 5 * MINUTE)
     sampling.sample(NOW + 5 * MINUTE)
-    assert HealthSample.objects.get(cluster=clusters["eu"], at__gt=NOW).stored is None
+    recorded = {"ExternalSecret": {str(int(health)): health + 1 for health in Health}, "SealedSecret": {"4": 1}}
+    assert HealthSample.objects.get(cluster=clusters["eu"], at__gt=NOW).shown == recorded
 
 
 def test_a_sample_is_taken_once_and_costs_the_same_for_many_clusters() -> None:
@@ -90,24 +89,91 @@ def test_a_sample_is_taken_once_and_costs_the_same_for_many_clusters() -> None:
     assert list(HealthSample.objects.order_by("id").values()) == before
 
 
-def test_an_hour_and_a_day_keep_their_worst_sample_whole() -> None:
+def test_an_hour_keeps_the_worst_numbers_of_each_kind_and_how_many_samples_they_are_of() -> None:
     of = make.cluster()
-    worst = {"ExternalSecret": {"0": 90, "5": 1}, "SealedSecret": {"2": 7}}
     for minutes, shown in (
         (0, {"ExternalSecret": {"0": 50, "4": 99}}),
-        (25, worst),
-        (30, {"ExternalSecret": {"1": 500}}),
+        (25, {"ExternalSecret": {"0": 90, "5": 1}, "SealedSecret": {"0": 3, "2": 7}}),
+        (30, {"ExternalSecret": {"0": 9, "1": 500}}),
     ):
         for cluster in (of, None):
             stored(MIDNIGHT - 3 * HOUR + minutes * MINUTE, shown, of=cluster)
-    stored(MIDNIGHT - 2 * HOUR, {"ExternalSecret": {"3": 5, "2": 1}})
-    stored(MIDNIGHT - 2 * HOUR + 5 * MINUTE, {"ExternalSecret": {"3": 4, "1": 9}, "SealedSecret": {"3": 1}})
+    stored(MIDNIGHT - 2 * HOUR, {})
+    stored(MIDNIGHT, {})
     sampling.roll_up(NOW)
-    assert [(sample.at, sample.shown) for sample in of_all(60)] == [
-        (MIDNIGHT - 3 * HOUR, worst),
-        (MIDNIGHT - 2 * HOUR, {"ExternalSecret": {"3": 4, "1": 9}, "SealedSecret": {"3": 1}}),
+    worst = {"ExternalSecret": {"0": 9, "1": 500, "4": 99, "5": 1}, "SealedSecret": {"0": 0, "2": 7}}
+    assert [(sample.at, sample.shown, sample.samples) for sample in of_all(60)] == [
+        (MIDNIGHT - 3 * HOUR, worst, 3),
+        (MIDNIGHT - 2 * HOUR, {}, 1),
+        (MIDNIGHT, {}, 1),
     ]
-    assert HealthSample.objects.get(cluster=of, minutes=60).shown == worst
+    assert [(sample.shown["SealedSecret"], sample.samples) for sample in of_all(1440)] == [({"0": 0, "2": 7}, 4)]
+    kept = HealthSample.objects.get(cluster=of, minutes=60)
+    assert (kept.shown, kept.samples) == (worst, 3)
+
+
+def a_day(of: Cluster | None = None, **odd: dict[str, dict[str, int]] | None) -> None:
+    """Yesterday with a sample of nothing but healthy resources every 5 minutes, but for those that `odd` names."""
+    for place in range(288):
+        shown = odd.get(f"at_{place}", odd.get("else_", {"ExternalSecret": {"0": 1000}}))
+        if shown is not None:
+            stored(MIDNIGHT - DAY + place * 5 * MINUTE, shown, of=of)
+
+
+BLIND = {"ExternalSecret": {"1": 1000}}
+
+
+@pytest.mark.parametrize("window", ["7d", "30d", "1y"])
+@pytest.mark.parametrize("rolled", [True, False])
+def test_blindness_does_not_hide_behind_one_failure(window: str, rolled: bool) -> None:
+    a_day(else_=BLIND, at_280={"ExternalSecret": {"5": 1, "0": 999}})
+    now = MIDNIGHT + 14 * HOUR if rolled else MIDNIGHT + 9 * MINUTE
+    for _ in range(2 if rolled else 0):
+        sampling.roll_up(now)
+    worst = next(moment for moment in queries.trend(now, window).moments if moment.counts and moment.counts[WORST])
+    assert worst.counts == dict.fromkeys(WORST_FIRST, 0) | {UNKNOWN: 1000, WORST: 1}
+    assert worst.uncounted == timedelta(0)
+
+
+@pytest.mark.parametrize(("window", "uncounted"), [("7d", 55 * MINUTE), ("30d", 55 * MINUTE), ("1y", DAY - 5 * MINUTE)])
+@pytest.mark.parametrize("rolled", [True, False])
+def test_one_sample_does_not_speak_for_an_hour_or_a_day(window: str, uncounted: timedelta, rolled: bool) -> None:
+    a_day(else_=None, at_280={"ExternalSecret": {"0": 1000}})
+    now = MIDNIGHT + 9 * MINUTE
+    if rolled:
+        sampling.roll_up(MIDNIGHT + 10 * MINUTE)
+    (counted,) = (moment for moment in queries.trend(now, window).moments if moment.counts)
+    assert counted.uncounted == uncounted
+    assert {moment.uncounted for moment in queries.trend(now, window).moments if moment.counts is None} <= {HOUR, DAY}
+
+
+def test_the_hour_that_lasts_lacks_only_what_is_over() -> None:
+    for minutes in (0, 5, 15):
+        stored(MIDNIGHT + minutes * MINUTE, FAILING)
+    for minutes, missing in ((20, 5), (24, 5), (25, 10)):
+        moment = queries.trend(MIDNIGHT + minutes * MINUTE, "7d").moments[-1]
+        assert moment.uncounted == missing * MINUTE
+
+
+def test_a_cluster_registered_at_noon_does_not_make_the_day_of_others_incomplete() -> None:
+    old, new = make.cluster("old"), make.cluster("new")
+    a_day(old)
+    a_day(new, **{f"at_{place}": None for place in range(144)})
+    sampling.roll_up(NOW)
+    both, alone = (queries.trend(NOW, "1y", ids=ids).moments[-1] for ids in ([old.pk, new.pk], [new.pk]))
+    assert (both.uncounted, alone.uncounted) == (timedelta(0), 12 * HOUR)
+
+
+@pytest.mark.parametrize("rolled", [True, False])
+def test_a_short_outage_of_one_kind_does_not_hide_behind_a_greater_one_of_another(rolled: bool) -> None:
+    stored(MIDNIGHT - HOUR, {"ExternalSecret": {"5": 40}, "SealedSecret": {"0": 9}})
+    stored(MIDNIGHT - 30 * MINUTE, {"ExternalSecret": {"0": 40}, "SealedSecret": {"5": 9}})
+    if rolled:
+        sampling.roll_up(MIDNIGHT + 10 * MINUTE)
+    for kinds, failing in ((["SealedSecret"], 9), (["ExternalSecret"], 40), ([], 49)):
+        for window in ("7d", "1y"):
+            found = queries.trend(MIDNIGHT + 9 * MINUTE, window, kinds=kinds)
+            assert [number for number in counts(found) if number is not None] == [failing]
 
 
 def test_a_day_is_rolled_up_when_its_last_hour_is() -> None:
@@ -176,9 +242,6 @@ def test_recoveries_by_cluster_and_store() -> None:
     assert [row.count for row in queries.recovery(NOW + DAY, ids=[away.pk])] == [2]
 
 
-HEALTHY, UNKNOWN, PROGRESSING, AT_RISK, STALE, WORST = Health
-
-
 @pytest.mark.parametrize(
     ("steps", "seconds"),
     [
@@ -198,6 +261,28 @@ def test_what_counts_as_recovered(
     steps: list[tuple[timedelta, Health | None, Health | None]], seconds: list[int]
 ) -> None:
     turned(make.resource(make.cluster()), *steps)
+    sampling.roll_up(NOW)
+    assert list(Recovery.objects.values_list("seconds", flat=True)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("of", "kind", "began", "ended", "seconds"),
+    [
+        ("eu", "ExternalSecret", DAY + 30 * MINUTE, DAY, []),
+        ("eu", "ExternalSecret", DAY + 40 * MINUTE, DAY + 30 * MINUTE, []),
+        ("eu", "ExternalSecret", DAY + 2 * HOUR, DAY + 59 * MINUTE, []),
+        ("eu", "ExternalSecret", DAY + 2 * HOUR, DAY + HOUR, [3600]),
+        ("eu", "ExternalSecret", DAY, DAY - HOUR, [3600]),
+        ("eu", "SealedSecret", DAY + 30 * MINUTE, DAY, [3600]),
+        ("us", "ExternalSecret", DAY + 30 * MINUTE, DAY, [3600]),
+    ],
+)
+def test_what_we_lost_sight_of_is_no_recovery(
+    of: str, kind: str, began: timedelta, ended: timedelta, seconds: list[int]
+) -> None:
+    clusters = {name: make.cluster(name) for name in ("eu", "us")}
+    turned(make.resource(clusters["eu"]), (DAY, WORST, HEALTHY))
+    Gap.objects.create(cluster=clusters[of], kind=kind, began_at=NOW - began, ended_at=NOW - ended)
     sampling.roll_up(NOW)
     assert list(Recovery.objects.values_list("seconds", flat=True)) == seconds
 
@@ -239,7 +324,7 @@ def test_the_slot_that_is_not_over_is_no_hole_yet() -> None:
 
 def test_what_is_not_rolled_up_yet_is_read_from_finer_samples() -> None:
     stored(MIDNIGHT + 13 * HOUR, {"ExternalSecret": {"5": 2}}, 60)
-    for minutes, number in ((5, 1), (60, 9), (65, 3), (70, 4)):
+    for minutes, number in ((5, 5), (60, 9), (65, 3), (70, 4)):
         stored(MIDNIGHT + 13 * HOUR + minutes * MINUTE, {"ExternalSecret": {"5": number}})
     assert counts(queries.trend(MIDNIGHT + 14 * HOUR + 20 * MINUTE, "7d"))[-2:] == [2, 9]
     assert counts(queries.trend(MIDNIGHT + 14 * HOUR + 20 * MINUTE, "1y"))[-1:] == [9]

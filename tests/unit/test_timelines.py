@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.health import Health
-from monitoring.timelines import APPLYING, Gap, Stretch, Turn, covered, flapping, floored, runs, stretches
+from monitoring.timelines import APPLYING, Gap, Stretch, Turn, covered, flapping, floored, runs, stretches, uncounted
 
 NOW = datetime(2025, 11, 24, 14, 7, 31, tzinfo=UTC)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -109,3 +109,11 @@ def test_flapping(turns: list[tuple[Health | None, Health | None]], expected: in
 def test_slots_begin_at_midnight_utc(step: timedelta, expected: str) -> None:
     assert f"{floored(NOW, step):%Y-%m-%d %H:%M}" == expected
     assert floored(floored(NOW, step), step) == floored(NOW, step)
+
+
+@pytest.mark.parametrize(
+    ("length", "samples", "minutes"),
+    [(HOUR, 12, 0), (HOUR, 1, 55), (24 * HOUR, 1, 1435), (24 * HOUR, 288, 0), (0 * HOUR, 1, 0), (10 * MINUTE, 0, 10)],
+)
+def test_every_sample_tells_of_five_minutes(length: timedelta, samples: int, minutes: int) -> None:
+    assert uncounted(NOW, NOW + length, samples) == minutes * MINUTE

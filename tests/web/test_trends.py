@@ -75,13 +75,14 @@ def test_the_panel_shows_what_is_not_healthy_and_leads_there(viewer: Client, now
     assert unescape(rows[0]) == f"/resources/?{where}health=not_healthy&at={began}"
     words = text_of(viewer, url)
     assert "counted every 5 minutes" in words
+    assert "the highest of its" not in words
     assert "unknown: nobody counted" in words
 
 
 def test_before_the_first_count_the_panel_says_so(viewer: Client, now: datetime) -> None:
     make.cluster(now=now)
     assert "Nothing was counted in the last 24 h yet. Workers count every 5 minutes." in text_of(viewer, "/")
-    assert "Nothing that was at risk or worse got well" in text_of(viewer, "/clusters/prod-eu/")
+    assert "Nothing that was at risk or worse was seen getting well" in text_of(viewer, "/clusters/prod-eu/")
 
 
 @pytest.mark.parametrize("path", ["/", "/clusters/prod-eu/"])
@@ -106,7 +107,10 @@ def test_the_page_of_a_cluster_tells_how_long_recovering_takes(viewer: Client, n
 
 def moments_of(counts: list[dict[Health, int] | None]) -> list[Moment]:
     zeros = dict.fromkeys(WORST_FIRST, 0)
-    return [Moment(NOW + place * FIVE, None if some is None else zeros | some) for place, some in enumerate(counts)]
+    return [
+        Moment(NOW + place * FIVE, None, FIVE) if some is None else Moment(NOW + place * FIVE, zeros | some)
+        for place, some in enumerate(counts)
+    ]
 
 
 def test_a_figure_of_a_trend_draws_holes_and_leaves_healthy_out() -> None:
@@ -119,6 +123,32 @@ def test_a_figure_of_a_trend_draws_holes_and_leaves_healthy_out() -> None:
     assert unseen["x"] == [(NOW + 10 * MINUTE).isoformat()]
     assert "900" not in json.dumps(figure)
     assert not re.search(r"#|<b>|style", json.dumps(figure))
+
+
+def test_a_figure_hatches_the_part_of_an_hour_that_nobody_counted() -> None:
+    zeros = dict.fromkeys(WORST_FIRST, 0)
+    missing = (0 * MINUTE, 15 * MINUTE, 15 * MINUTE, HOUR, 0 * MINUTE)
+    moments = [Moment(NOW + place * HOUR, None if lost == HOUR else zeros, lost) for place, lost in enumerate(missing)]
+    unseen = charts.trend(moments, HOUR)["data"][-1]
+    assert (unseen["y"], unseen["width"]) == ([0.25, 1], [7_200_000, 3_600_000])
+    assert unseen["customdata"][0].replace("\N{NO-BREAK SPACE}", " ").startswith("15 min of each 1 h<br>")
+
+
+@pytest.mark.parametrize(
+    ("window", "minutes", "said"), [("7d", 60, "the highest of its hour"), ("1y", 1440, "the highest of its day")]
+)
+def test_what_nobody_counted_is_said_on_the_page_and_in_the_api(
+    viewer: Client, now: datetime, window: str, minutes: int, said: str
+) -> None:
+    step = minutes * MINUTE
+    at = floored(now, step) - step
+    make.cluster(now=now)
+    HealthSample.objects.create(at=at, minutes=minutes, cluster=None, shown={"ExternalSecret": {"0": 9}}, samples=1)
+    words = text_of(viewer, f"/?trend={window}")
+    assert said in words
+    assert "0 0 0 0 0 55 min" in words if minutes == 60 else "0 0 0 0 0 23 h 55 min" in words
+    (row,) = (row for row in client_for().get(f"/api/v1/trend/?window={window}").json()["results"] if row["counts"])
+    assert (row["uncounted_seconds"], row["counts"]["healthy"]) == (60 * minutes - 300, 9)
 
 
 @pytest.mark.parametrize("number", [0, 3, 500])

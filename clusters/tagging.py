@@ -40,3 +40,8 @@ def comparable(first: str, second: str) -> bool:
 
 def _tag(key: bytes, key_id: str, text: str) -> str:
     return f"{key_id}.{hmac.digest(key, text.encode(), sha256).hex()[:_TAG_LENGTH]}"
+
+
+def short(tag: str) -> str:
+    """What may be shown of a tag: the first eight hex digits of its HMAC, equal for equal values in all clusters."""
+    return tag.rpartition(".")[2][:8]

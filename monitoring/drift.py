@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import Generic, TypeVar
 
 from clusters.facts import ClassFacts, Facts, RefreshedFacts, RemoteKey, ResourceKey, SealedSecretFacts, StoreFacts
-from clusters.tagging import comparable
+from clusters.tagging import comparable, short
 from monitoring.rules.durations import go_duration
 
 C = TypeVar("C", int, str)
@@ -143,11 +143,6 @@ def value_drift(tags: Mapping[C, str]) -> ValueDrift[C]:
     else:
         verdict = Values.UNKNOWN
     return ValueDrift(verdict, groups, unknown)
-
-
-def short(tag: str) -> str:
-    """What of a tag is shown: eight hex digits, equal for equal values in all clusters."""
-    return tag.rpartition(".")[2][:8]
 
 
 def shared_values(drift: ValueDrift[C], labels: Mapping[C, str]) -> tuple[tuple[C, ...], ...]:

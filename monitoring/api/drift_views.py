@@ -7,11 +7,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from clusters.tagging import short
 from monitoring import filters, queries
 from monitoring.api.base import ApiView
 from monitoring.api.pagination import list_schema, page_response, paging
 from monitoring.api.serializers import HealthField
-from monitoring.drift import TEMPLATE, Values, short, spec_hash
+from monitoring.drift import TEMPLATE, Values, spec_hash
 from monitoring.queries import DriftRow
 
 

@@ -15,6 +15,7 @@ from monitoring.filters.parameters import (
     Query,
     WrongParameter,
     choices,
+    one_of,
     refuse_unknown,
     search,
     texts,
@@ -66,7 +67,7 @@ def parse_drift(query: Query) -> DriftFilters:
         namespaces=texts(query, "namespace"),
         names=texts(query, "name"),
         q=search(query),
-        only=_single(query, "only", DRIFT_CHOICES) or "differences",
+        only=one_of(query, "only", DRIFT_CHOICES) or "differences",
     )
 
 
@@ -76,13 +77,6 @@ def _agreement(query: Query) -> dict[str, Any]:
         "agree": _label(query, "agree"),
         "differ": _label_name("differ", _last(query, "differ")),
     }
-
-
-def _single(query: Query, name: str, allowed: tuple[str, ...]) -> str:
-    chosen = choices(query, name, allowed)
-    if len(chosen) > 1:
-        raise WrongParameter(name, "holds more than one value", allowed)
-    return chosen[0] if chosen else ""
 
 
 def _label(query: Query, name: str) -> tuple[str, str] | None:

@@ -107,6 +107,14 @@ def choices(query: Query, name: str, allowed: tuple[str, ...]) -> tuple[str, ...
     return tuple(values)
 
 
+def one_of(query: Query, name: str, allowed: tuple[str, ...]) -> str:
+    """One of the allowed values, "" without it."""
+    chosen = choices(query, name, allowed)
+    if len(chosen) > 1:
+        raise WrongParameter(name, "holds more than one value", allowed)
+    return chosen[0] if chosen else ""
+
+
 def healths(query: Query) -> frozenset[Health]:
     chosen: set[Health] = set()
     for code in choices(query, "health", HEALTH_CODES):

@@ -16,6 +16,7 @@ from monitoring.filters.parameters import (
     Query,
     WrongParameter,
     choices,
+    one_of,
     refuse_unknown,
     search,
     texts,
@@ -152,14 +153,6 @@ def parse_waves(query: Query) -> WaveFilters:
     if key and resource:
         raise WrongParameter("resource", "cannot be asked for together with `key`")
     return WaveFilters(key=key, property=property_, resource=resource)
-
-
-def one_of(query: Query, name: str, allowed: tuple[str, ...]) -> str:
-    """One of the allowed values, "" without it."""
-    chosen = choices(query, name, allowed)
-    if len(chosen) > 1:
-        raise WrongParameter(name, "holds more than one value", allowed)
-    return chosen[0] if chosen else ""
 
 
 def _name_at_provider(query: Query, name: str) -> str:

@@ -11,6 +11,7 @@ from monitoring.filters.parameters import (
     Query,
     WrongParameter,
     choices,
+    one_of,
     refuse_unknown,
     texts,
 )
@@ -44,7 +45,4 @@ def parse_trend(query: Query) -> TrendFilters:
 
 
 def parse_trend_window(query: Query, name: str) -> str:
-    chosen = choices(query, name, TREND_WINDOWS)
-    if len(chosen) > 1:
-        raise WrongParameter(name, "holds more than one value", TREND_WINDOWS)
-    return chosen[0] if chosen else TREND_WINDOWS[0]
+    return one_of(query, name, TREND_WINDOWS) or TREND_WINDOWS[0]

@@ -12,7 +12,7 @@ import msgspec
 
 from clusters.facts import RefreshedFacts, ResourceKey, SecretFacts
 from clusters.observations import EventNote
-from clusters.tagging import comparable
+from clusters.tagging import comparable, short
 from monitoring.rotation.base import Confidence, Evidence, Source
 from monitoring.rules.durations import go_duration
 from monitoring.rules.staleness import is_periodic
@@ -25,7 +25,6 @@ SETTLING: Final = timedelta(seconds=30)
 RECONCILING: Final = timedelta(seconds=60)
 MANAGER: Final = "externalsecrets.external-secrets.io/"
 MANAGER_LIMIT: Final = 63
-SHORT: Final = 8
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,8 +98,8 @@ def of_target(seen: Refreshed) -> Evidence | None:
         at=at,
         confidence=Confidence.PROVED,
         source=Source.TARGET,
-        before=short_tag(target.after.tag_before),
-        after=short_tag(target.after.data_tag),
+        before=short(target.after.tag_before),
+        after=short(target.after.data_tag),
     )
 
 
@@ -134,11 +133,6 @@ def is_updated(event: EventNote) -> bool:
 def is_another(before: str, after: str) -> bool:
     """Whether two tags of one Secret's data tell of two values; tags that cannot be compared tell nothing."""
     return before != after and comparable(before, after)
-
-
-def short_tag(tag: str) -> str:
-    """What may be shown of a tag: the beginning of its HMAC, equal for equal values in all clusters."""
-    return tag.rpartition(".")[2][:SHORT]
 
 
 def _is_unexplained(seen: Refreshed, moment: datetime) -> bool:

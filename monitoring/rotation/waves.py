@@ -13,8 +13,7 @@ from typing import Final
 import msgspec
 
 from clusters.facts import RefreshedFacts
-from clusters.tagging import comparable
-from monitoring.rotation.external_secrets import short_tag
+from clusters.tagging import comparable, short
 from monitoring.rules.durations import go_duration
 from monitoring.rules.staleness import is_periodic
 from monitoring.rules.thresholds import DEFAULTS
@@ -156,7 +155,7 @@ def standings(wave: Wave, earlier: Sequence[Wave], readers: Sequence[Reader], no
     """By reader, where it stands with the newest wave, after the `earlier` ones."""
     arrived = {arrival.pickup.reader for arrival in wave.arrivals}
     old = wave.before.union(*(other.before | other.after for other in earlier)) - wave.after
-    told = [reader.tag for reader in readers if reader.id in arrived and short_tag(reader.tag) in wave.after]
+    told = [reader.tag for reader in readers if reader.id in arrived and short(reader.tag) in wave.after]
     return {reader.id: _standing(wave, reader, reader.id in arrived, old, told, now) for reader in readers}
 
 
@@ -173,6 +172,6 @@ def _standing(
         return Standing.UNKNOWN
     if (reader.mounts and wave.after.issuperset(reader.mounts)) or (reader.tag and reader.tag in told):
         return Standing.HAS
-    if short_tag(reader.tag) in old and any(comparable(reader.tag, tag) for tag in told):
+    if short(reader.tag) in old and any(comparable(reader.tag, tag) for tag in told):
         return Standing.LAGS
     return Standing.AWAITED if now - wave.began_at <= reader.window else Standing.UNKNOWN

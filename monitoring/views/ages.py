@@ -13,8 +13,8 @@ from monitoring.filters import parse_limit
 from monitoring.filters.rotations import AGE_PARAMETERS, AGES, DUE, ROTATING_KINDS, SEEN, parse_ages
 from monitoring.queries.ages import Bucket, ages_of, histogram
 from monitoring.templatetags.pages import with_query
-from monitoring.views.page import live, page
-from monitoring.views.rotations import chips_of, kept_of
+from monitoring.views.page import kept_of, live, page
+from monitoring.views.rotations import chips_of
 
 ROWS, MOST_ROWS = 50, 200
 API_PATH = "/api/v1/rotations/ages/"

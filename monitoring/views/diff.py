@@ -10,7 +10,7 @@ from monitoring.filters import DIFF_PARAMETERS, parse_diff, parse_limit, refuse_
 from monitoring.queries import diff as query
 from monitoring.queries import past
 from monitoring.templatetags.pages import with_query, written
-from monitoring.views.page import live, page
+from monitoring.views.page import kept_of, live, page
 
 ROWS, MOST_ROWS = 50, 200
 API_PATH = "/api/v1/diff/"
@@ -27,7 +27,7 @@ def diff(request: HttpRequest, now: datetime) -> HttpResponse:
     past.check(filters.before, "from")
     limit = parse_limit(asked, default=ROWS, maximum=MOST_ROWS)
     found = query.differences(filters, asked.get("cursor", ""), limit)
-    kept = {name: values for name, *_ in DIFF_PARAMETERS if (values := [text for text in asked.getlist(name) if text])}
+    kept = kept_of(asked, [parameter.name for parameter in DIFF_PARAMETERS])
     # A later page compares the same two moments.
     fixed = {**kept, "to": written(filters.after)}
     context = {

@@ -4,12 +4,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 
 from clusters.facts import ResourceKey
+from clusters.tagging import short
 from monitoring import commands, queries, words
-from monitoring.drift import ABSENT, OF_STORES, TEMPLATE, Values, short
+from monitoring.drift import ABSENT, OF_STORES, TEMPLATE, Values
 from monitoring.filters import (
     AGREEMENT_PARAMETERS,
     DRIFT_CHOICES,
@@ -22,7 +23,7 @@ from monitoring.filters import (
 from monitoring.health import Health
 from monitoring.queries import Comparison, DriftCell, DriftRow
 from monitoring.templatetags.pages import with_query
-from monitoring.views.page import live, page
+from monitoring.views.page import kept_of, live, page
 
 ROWS, MOST_ROWS = 50, 200
 API_PATH = "/api/v1/drift/"
@@ -35,8 +36,8 @@ def drift(request: HttpRequest, now: datetime) -> HttpResponse:
     filters = parse_drift(query)
     cursor = query.get("cursor", "")
     found = queries.drift(filters, now, cursor, parse_limit(query, default=ROWS, maximum=MOST_ROWS))
-    kept = _kept(query, [parameter.name for parameter in DRIFT_PARAMETERS])
-    path, agreement = reverse("drift"), _kept(query, [parameter.name for parameter in AGREEMENT_PARAMETERS])
+    kept = kept_of(query, [parameter.name for parameter in DRIFT_PARAMETERS])
+    path, agreement = reverse("drift"), kept_of(query, [parameter.name for parameter in AGREEMENT_PARAMETERS])
     context = {
         "coverage": queries.coverage(now, queries.ids_of(filters.clusters)),
         "found": found,
@@ -60,10 +61,6 @@ def drift(request: HttpRequest, now: datetime) -> HttpResponse:
         "api_call": commands.api_call(request.build_absolute_uri(with_query(API_PATH, kept))),
     }
     return live(request, "monitoring/drift.html", now, context)
-
-
-def _kept(query: QueryDict, names: Iterable[str]) -> dict[str, list[str]]:
-    return {name: values for name in names if (values := [value for value in query.getlist(name) if value])}
 
 
 def _address(row: DriftRow) -> str:
@@ -167,7 +164,7 @@ def drift_object(request: HttpRequest, now: datetime, kind: str, full_name: str)
     if found is None:
         raise Http404("No cluster that is compared has this object now.")
     columns = queries.drift_columns([found], found.cells)
-    kept = _kept(request.GET, [parameter.name for parameter in AGREEMENT_PARAMETERS])
+    kept = kept_of(request.GET, [parameter.name for parameter in AGREEMENT_PARAMETERS])
     context = {
         "row": found,
         "back": with_query(reverse("drift"), kept),

@@ -1,6 +1,6 @@
 """What all pages share: the clock, wrong parameters, and the part that htmx asks for again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import wraps
 from typing import Any
@@ -35,6 +35,11 @@ def page(view: View) -> View:
         return response
 
     return answer
+
+
+def kept_of(query: QueryDict, names: Iterable[str]) -> dict[str, list[str]]:
+    """The parameters of these names that are given, for links that keep them."""
+    return {name: values for name in names if (values := [value for value in query.getlist(name) if value])}
 
 
 def past_moment(query: QueryDict, now: datetime) -> datetime | None:

@@ -31,7 +31,7 @@ from monitoring.queries.waves import ProviderKey, keys_of
 from monitoring.rotation import policy
 from monitoring.rotation.base import Confidence, Source
 from monitoring.templatetags.pages import with_query, written
-from monitoring.views.page import of_moment, page, past_moment
+from monitoring.views.page import kept_of, of_moment, page, past_moment
 
 ROWS, MOST_ROWS = 50, 200
 LEVELS = 4
@@ -117,10 +117,6 @@ def _sentence(days: Sequence[Day], filters: LedgerFilters) -> str:
     more = "" if all(day.exact for day in days) else "More than "
     renewals = ", renewals of sealing keys included" if not filters.sources or Source.RENEWED in filters.sources else ""
     return f"{more}{count} in the last 13 weeks{renewals if number else ''}."
-
-
-def kept_of(query: QueryDict, names: Iterable[str]) -> dict[str, list[str]]:
-    return {name: values for name in names if (values := [value for value in query.getlist(name) if value])}
 
 
 def chips_of(path: str, kept: Mapping[str, list[str]]) -> list[tuple[str, str, str]]:

@@ -14,8 +14,8 @@ from monitoring.queries.waves import MOST_READERS, MOST_WAVES, KeyRow, WaveReade
 from monitoring.rotation.base import Confidence
 from monitoring.rotation.waves import Arrival, How, Standing, Wave
 from monitoring.templatetags.pages import with_query
-from monitoring.views.page import live, page
-from monitoring.views.rotations import SIGNS, chips_of, kept_of
+from monitoring.views.page import kept_of, live, page
+from monitoring.views.rotations import SIGNS, chips_of
 
 API_PATH = "/api/v1/waves/"
 EARLIER = 5

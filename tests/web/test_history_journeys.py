@@ -38,7 +38,7 @@ def test_from_a_resource_to_its_rotation_to_the_wave_to_the_cluster_that_lags(
     panel = visitor.get_by_role("region", name="Rotations", exact=True).last
     expect(panel).to_contain_text("proved")
     panel.get_by_role("link", name="Follow the wave").click()
-    expect(visitor.get_by_role("heading", level=1)).to_contain_text("1")
+    expect(visitor.get_by_role("heading", level=1)).to_contain_text("1 of 3 resources still has an older value")
     lagging = visitor.get_by_role("row").filter(has_text="shop-north")
     expect(lagging).to_contain_text("lags")
     expect(visitor.get_by_role("row").filter(has_text="shop-west")).to_contain_text("1 h")

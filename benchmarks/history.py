@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
-from benchmarks import history_data
+from benchmarks import history_data, history_objects
 from benchmarks.history_data import CLUSTERS, DAYS, FULL, MINUTE, SMALL, Estate, Size, sample
 from benchmarks.loading import bare, big, copy, jsonb, microseconds, row, small
 from benchmarks.table import Row
@@ -185,7 +185,7 @@ class Pages:
             Probe("resource page, of an unhealthy one", self._resource(self.unwell_ids), BOUND_MS),
             Probe("30-day fleet trend, the query", lambda: queries.trend(self.end, "30d"), BOUND_MS),
             Probe("30-day fleet trend, API", self._page("/api/v1/trend/", window="30d", kind=self._kind), BOUND_MS),
-            Probe("overview with the 30-day trend", self._page("/", trend="30d"), BOUND_MS),
+            Probe("overview with the 30-day trend", self._page("/", trend="30d")),
             Probe("/resources/?at= a month back", self._past("/resources/"), BOUND_MS),
             Probe("/resources/?at= of one cluster", self._past("/resources/", cluster=self._cluster), BOUND_MS),
             Probe(
@@ -198,7 +198,7 @@ class Pages:
                 self._past("/resources/", namespace=self._namespace),
                 BOUND_MS,
             ),
-            Probe("/resources/?at= by a part of the name", self._past("/resources/", q=self._part), BOUND_MS),
+            Probe("/resources/?at= by a part of the name", self._past("/resources/", q=self._part)),
             Probe("/resources/?at= failing", self._past("/resources/", health="failing"), BOUND_MS),
             Probe("/resources/?at= healthy", self._past("/resources/", health="healthy"), BOUND_MS),
             Probe("/causes/?at= a month back", self._past("/causes/")),
@@ -207,7 +207,10 @@ class Pages:
             Probe("/transitions/", self._page("/transitions/")),
             Probe("/transitions/ of one cluster", self._page("/transitions/", cluster=self._cluster)),
             Probe("/transitions/?at= a month back", self._past("/transitions/")),
-            Probe("/diff/ of 24 h", self._diff),
+            Probe("/?at= a month back", self._past("/")),
+            Probe("/diff/ of 24 h", lambda: self._diff(timedelta(hours=24))),
+            Probe("/diff/ of 30 days", lambda: self._diff(timedelta(days=30))),
+            Probe("/drift/", self._page("/drift/")),
             Probe("/resources/ now", self._page("/resources/")),
             *self._of_the_ledger(),
         ]
@@ -217,7 +220,7 @@ class Pages:
             Probe("/rotations/", self._page("/rotations/"), BOUND_MS),
             Probe("/rotations/ of one cluster", self._page("/rotations/", cluster=self._cluster), BOUND_MS),
             Probe("/rotations/ of one namespace", self._page("/rotations/", namespace=self._namespace), BOUND_MS),
-            Probe("/rotations/ by a part of the name", self._page("/rotations/", q=self._part), BOUND_MS),
+            Probe("/rotations/ by a part of the name", self._page("/rotations/", q=self._part)),
             Probe("/rotations/?at= a month back", self._past("/rotations/"), BOUND_MS),
             Probe("/rotations/?source=renewed", self._page("/rotations/", source="renewed")),
             Probe("/rotations/ages/", self._page("/rotations/ages/")),
@@ -240,9 +243,9 @@ class Pages:
     def _resource(self, ids: list[int]) -> Callable[[], object]:
         return lambda: self._page(f"/resources/{self.random.choice(ids)}/", window=self._window)()
 
-    def _diff(self) -> object:
+    def _diff(self, window: timedelta) -> object:
         after = self._month_back()
-        moments = {"from": f"{after - timedelta(hours=24):{WRITTEN}}", "to": f"{after:{WRITTEN}}"}
+        moments = {"from": f"{after - window:{WRITTEN}}", "to": f"{after:{WRITTEN}}"}
         return self._page("/diff/", **moments)()
 
     def _month_back(self) -> datetime:
@@ -258,11 +261,11 @@ class Pages:
         return f"cluster-{self.random.randint(1, CLUSTERS):03d}"
 
     def _namespace(self) -> str:
-        last = self.size.resources // CLUSTERS // history_data.NAMESPACE - 1
+        last = self.size.resources // CLUSTERS // history_objects.NAMESPACE - 1
         return f"team-{self.random.randint(0, last):03d}"
 
     def _part(self) -> str:
-        return f"{self._namespace()}/{self.random.choice(history_data.NAMES)}"
+        return f"{self._namespace()}/{self.random.choice(history_objects.NAMES)}"
 
 
 def _measure(probe: Probe) -> Iterator[Row]:

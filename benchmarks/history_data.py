@@ -11,27 +11,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from hashlib import blake2b
 from random import Random
 from typing import Any, NamedTuple
 
-from benchmarks.loading import NULL, big, jsonb, microseconds, row, small, text
-from clusters.facts import (
-    Facts,
-    MountedObject,
-    MountFacts,
-    RefreshedFacts,
-    RemoteKey,
-    ResourceKey,
-    SealedSecretFacts,
-    StoreFacts,
-    key_digest,
+from benchmarks.history_objects import (
+    ADVICE,
+    EXTERNAL,
+    KINDS,
+    MOUNT,
+    SEALED,
+    STORE,
+    Key,
+    facts,
+    finding,
+    names,
+    references,
+    tag,
 )
-from monitoring.health import Health, Severity
-from monitoring.rules.base import Finding
+from benchmarks.loading import NULL, big, jsonb, microseconds, row, small, text
+from monitoring.health import Health
 
 CLUSTERS = 200
-NAMESPACE = 50  # resources in one
 DAYS = 365
 MINUTES = DAYS * 1440
 MINUTE = 60_000_000  # in the microseconds of Postgres
@@ -45,20 +45,14 @@ FALLS = ((0.55, Health.FAILING), (0.85, Health.STALE), (0.95, Health.AT_RISK), (
 CAUSES, SHARING = 8, 40  # causes per kind and health, and how many groups of clusters have their own
 ADVISED = 0.05
 
-EXTERNAL, SEALED, MOUNT, STORE = "ExternalSecret", "SealedSecret", "SecretProviderClassPodStatus", "SecretStore"
-# Twenty neighbours: 70 % ExternalSecrets, 10 % SealedSecrets, 15 % mounts, 5 % stores.
-KINDS = (STORE, *3 * (MOUNT,), *2 * (SEALED,), *14 * (EXTERNAL,))
-RULES = {EXTERNAL: "es-not-ready", SEALED: "ss-not-synced", MOUNT: "csi-outdated-version", STORE: "store-not-ready"}
-CLASSES = ("provider-timeout", "provider-forbidden", "provider-throttled", "provider-unreachable")
-NAMES = ("billing-api", "checkout", "search-indexer", "mailer", "ledger-db", "gateway", "reports", "auth-proxy")
-
 TRANSITION_COLUMNS = (
     "id, at, began_at, collection_id, cluster_id, resource_id, kind, namespace, name, uid, from_health, to_health,"
-    " turned, since, unwell_since, controller_at, findings, signature, lints"
+    " turned, since, unwell_since, first_seen_at, controller_at, findings, signature, lints"
 )
 RESOURCE_COLUMNS = (
     "id, cluster_id, kind, namespace, name, uid, fingerprint, created_at, first_seen_at, recorded_at, since,"
-    " unwell_since, rotated_at, refreshed_at, due_at, recheck_at, health, findings, signature, lints, facts"
+    " unwell_since, rotated_at, refreshed_at, due_at, recheck_at, drift_digest, health, findings, signature, lints,"
+    " facts"
 )
 ROTATION_COLUMNS = (
     "at, seen_at, cluster_id, kind, namespace, name, object, confidence, source, before, after, collection_id"
@@ -77,16 +71,6 @@ class Size(NamedTuple):
 
 
 SMALL, FULL = Size(20_000, 1_000_000, 60_000), Size(1_000_000, 50_000_000, 3_000_000)
-
-
-class Key(NamedTuple):
-    """Of one resource. Every cluster has the same namespaces and names."""
-
-    cluster: int  # 1 to CLUSTERS
-    place: int  # in its cluster
-    kind: str
-    namespace: str
-    name: str
 
 
 @dataclass
@@ -124,7 +108,7 @@ class Estate:
     def key(self, number: int) -> Key:
         cluster, place = divmod(number, self.per_cluster)
         kind = KINDS[place % len(KINDS)]
-        return Key(cluster + 1, place, kind, *_names(place))
+        return Key(cluster + 1, place, kind, *names(place))
 
     def living(self) -> Iterator[int]:
         return (number for number, health in enumerate(self.health) if health != ABSENT)
@@ -178,9 +162,10 @@ class Estate:
             told = small(before) + small(None if after == ABSENT else after)
         return b"".join(
             (
-                b"\0\x13", big(written), big(at), big(recorded), big(minute * CLUSTERS + number // self.per_cluster),
+                b"\0\x14", big(written), big(at), big(recorded), big(minute * CLUSTERS + number // self.per_cluster),
                 self._identity(number), told, b"\0\0\0\1\0" if before == after else b"\0\0\0\1\1",
-                since, big(unwell or None), big(at), said, lints,
+                since, big(unwell or None), big(self.first_seen[number] if after == ABSENT else None), big(at), said,
+                lints,
             )
         )  # fmt: skip
 
@@ -235,8 +220,8 @@ class Estate:
         which = (KINDS[place % len(KINDS)], health, cluster % SHARING, int(self.random.random() * CAUSES))
         found = self._states.get(which)
         if found is None:
-            finding = _finding(*which)
-            found = self._states[which] = jsonb([finding]) + text(finding.signature)
+            told = finding(*which)
+            found = self._states[which] = jsonb([told]) + text(told.signature)
         return found
 
     @staticmethod
@@ -256,15 +241,21 @@ class Estate:
                 big(number * 0x9E3779B97F4A7C15 % 2**63), big(self.first_seen[number]), big(self.first_seen[number]),
                 big(self.recorded[number]), big(self.since[number]), big(self.unwell[number] or None),
                 big(self.rotated[number] or None), big(refreshed), big(refreshed + hour), big(refreshed + 2 * hour),
-                small(health), *_two(self.state[number]), self._lints(number), jsonb(_facts(key, self.end)),
+                big(self._digest(key)), small(health), *_two(self.state[number]), self._lints(number),
+                jsonb(facts(key, self.end)),
             )  # fmt: skip
+
+    @staticmethod
+    def _digest(key: Key) -> int:
+        """One object in 40 is not the same in one cluster of ten."""
+        return 1 + (key.place % 40 == 0 and key.cluster % 10 == 0)
 
     def references(self) -> Iterator[bytes]:
         """Rows for REFERENCE_COLUMNS: stores, targets, provider keys, classes and pods."""
         for number in self.living():
             key = self.key(number)
             mine = big(key.cluster) + big(number + 1)
-            for relation, target in _references(key):
+            for relation, target in references(key):
                 yield row(mine[:12], mine[12:], text(relation), *map(text, target))
 
     # --- what rotated, and what was revised ---
@@ -283,7 +274,7 @@ class Estate:
             source, confidence = ("resealed", 2) if key.kind == SEALED else ("target", 3)
             yield row(
                 big(at), big(at + 41_000_000), big(key.cluster), *map(text, key[2:]), text(""), small(confidence),
-                text(source), text(_tag(key, turn)), text(_tag(key, turn + 1)), big(minute * CLUSTERS),
+                text(source), text(tag(key, turn)), text(tag(key, turn + 1)), big(minute * CLUSTERS),
             )  # fmt: skip
 
         yield from self._renewals()
@@ -323,90 +314,10 @@ class Estate:
             )  # fmt: skip
 
 
-def _names(place: int) -> tuple[str, str]:
-    """Namespace and name."""
-    return f"team-{place // NAMESPACE:03d}", f"{NAMES[place % len(NAMES)]}-{place % NAMESPACE:02d}"
-
-
 def _two(state: bytes) -> tuple[bytes, bytes]:
     """Findings and signature apart, for `row` counts its fields."""
     length = 4 + int.from_bytes(state[:4])
     return state[:length], state[length:]
-
-
-def _finding(kind: str, health: int, group: int, cause: int) -> Finding:
-    signature = blake2b(f"{kind} {health} {group} {cause}".encode(), digest_size=8).hexdigest()
-    return Finding(
-        rule=RULES[kind],
-        severity=Severity.CRITICAL if health == Health.FAILING else Severity.WARNING,
-        health=Health(health),
-        summary=f"External Secrets cannot refresh it: the provider behind store vault-{group:02d} does not answer.",
-        cause=f"could not get secret data from provider: Get https://vault-{group:02d}.example.com/v1/kv/data/{cause}:"
-        " context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
-        hint="Look at the provider and at the way to it from the cluster; the store's page lists what shares it.",
-        cause_class=CLASSES[cause % len(CLASSES)],
-        signature=signature if health >= Health.AT_RISK else "",
-    )
-
-
-DEPRECATED = Finding(
-    rule="lint-deprecated-api",
-    severity=Severity.INFO,
-    health=Health.HEALTHY,
-    summary="It is still written as external-secrets.io/v1beta1.",
-    hint="Write it as external-secrets.io/v1: the old version is not served by the next release.",
-)
-ADVICE = jsonb([DEPRECATED])
-
-
-def _store(key: Key) -> ResourceKey:
-    """Half of the ExternalSecrets read one store of their cluster, the others the one next to them."""
-    return ResourceKey(STORE, *_names(0 if key.place % 2 else key.place - key.place % len(KINDS)))
-
-
-def _references(key: Key) -> Iterator[tuple[str, ResourceKey]]:
-    if key.kind == EXTERNAL:
-        store = _store(key)
-        yield "store", store
-        yield "target", ResourceKey("Secret", key.namespace, key.name)
-        digest = key_digest(f"{key.namespace}/{key.name}", "password")
-        yield "key", ResourceKey(store.kind, store.namespace, f"{store.name}#{digest}")
-    elif key.kind == SEALED:
-        yield "target", ResourceKey("Secret", key.namespace, key.name)
-    elif key.kind == MOUNT:
-        yield "class", ResourceKey("SecretProviderClass", key.namespace, f"{key.namespace}-vault")
-        yield "pod", ResourceKey("Pod", key.namespace, key.name)
-
-
-def _facts(key: Key, end: datetime) -> Facts:
-    since = end - timedelta(days=200)
-    if key.kind == EXTERNAL:
-        store = _store(key)
-        return RefreshedFacts(
-            generation=2, ready=True, reason="SecretSynced", message="secret synced", condition_since=since,
-            refreshed_at=end, spec_written_at=since, spec_written_by="argocd-controller", interval="1h0m0s",
-            policy="Periodic", store=f"{store.kind} {store.name}", stores=(store,), target=key.name,
-            synced_version="2-" + "f" * 56, expected_version="2-" + "f" * 56, creation_policy="Owner",
-            keys=(RemoteKey(store=store, key=f"{key.namespace}/{key.name}", property="password", secret_key="key"),),
-        )  # fmt: skip
-    if key.kind == SEALED:
-        return SealedSecretFacts(generation=1, ready=True, condition_since=since, updated_at=since, target=key.name)
-    if key.kind == MOUNT:
-        mounted = MountedObject(id=f"{key.namespace}/password", version="4", changed_at=since)
-        return MountFacts(
-            pod=key.name, node="node-1", class_name=f"{key.namespace}-vault", objects=(mounted,), written_at=since
-        )
-    path = f"https://vault.example.com/{key.namespace}-{key.name}"  # one for each store, the same in all clusters
-    source = blake2b(path.encode(), digest_size=16).hexdigest()
-    return StoreFacts(
-        ready=True, reason="Valid", condition_since=since, provider="vault", server="vault.example.com", path=path,
-        source=source,
-    )  # fmt: skip
-
-
-def _tag(key: Key, turn: int) -> str:
-    """Equal in all clusters for the same turn of the same name."""
-    return blake2b(f"{key.namespace}/{key.name} {turn}".encode(), digest_size=4).hexdigest()
 
 
 def sample(per_cluster: int, clusters: int, random: Random) -> dict[str, dict[str, int]]:

@@ -16,6 +16,8 @@ from monitoring.timelines import Moment, Stretch
 Figure = dict[str, Any]
 VISIBLE = 250  # a stretch shorter than this part of the window would be a line nobody sees
 LANES = ("refresh", "health")  # from the bottom to the top
+MOST_TICKS = 6
+LINE = 14  # pixels that a second line of tick labels takes
 HATCHED = {"fillmode": "overlay", "shape": "/", "size": 5, "solidity": 0.35}
 # What a trend stacks, from the bottom to the top. Healthy is left out: it would flatten the rest.
 STACKED = (Health.FAILING, Health.STALE, Health.AT_RISK, Health.PROGRESSING, Health.UNKNOWN)
@@ -42,7 +44,7 @@ def timeline(
     refreshed_at: datetime | None,
     due_at: datetime | None,
 ) -> Figure:
-    """The health of a resource as a band, its newest refresh as a dot, and how long a refresh is overdue."""
+    """The health of a resource as a band, its newest refresh as a dot, and how late a refresh is."""
     # The worst comes last and is drawn on top, because short stretches are drawn a little longer than they were.
     shortest = (end - start) / VISIBLE
     traces = [
@@ -105,11 +107,12 @@ def _lateness(due: datetime, end: datetime) -> Figure:
 
 
 def _layout(start: datetime, end: datetime, lanes: Sequence[str]) -> Figure:
+    more = LINE * _is_dated(start, end)
     return {
         "showlegend": False,
         "barmode": "overlay",
-        "height": 44 + 44 * len(lanes),
-        "margin": {"l": 56, "r": 12, "t": 4, "b": 28},
+        "height": 44 + 44 * len(lanes) + more,
+        "margin": {"l": 56, "r": 12, "t": 4, "b": 28 + more},
         "xaxis": _time_axis(start, end),
         "yaxis": {
             "type": "category",
@@ -216,11 +219,13 @@ def _missed(hole: Hole, step: timedelta) -> str:
 
 def _trend_layout(moments: Sequence[Moment], step: timedelta) -> Figure:
     most = max((sum(counts[health] for health in STACKED) for _, counts, _ in moments if counts is not None), default=0)
+    start, end = moments[0].at, moments[-1].at + step
+    more = LINE * _is_dated(start, end)
     return {
         "showlegend": False,
-        "height": 160,
-        "margin": {"l": 44, "r": 12, "t": 8, "b": 28},
-        "xaxis": _time_axis(moments[0].at, moments[-1].at + step),
+        "height": 160 + more,
+        "margin": {"l": 44, "r": 12, "t": 8, "b": 28 + more},
+        "xaxis": _time_axis(start, end),
         "yaxis": {
             "rangemode": "tozero",
             "fixedrange": True,
@@ -279,17 +284,43 @@ def _lanes(clusters: Sequence[str], start: datetime, end: datetime) -> Figure:
     longest = max((len(name) for name in clusters), default=0)
     axis = {**layout["yaxis"], "showgrid": True}
     margin = {**layout["margin"], "l": min(24 + 7 * longest, 160)}
-    return {**layout, "height": 44 + 26 * len(clusters), "margin": margin, "yaxis": axis}
+    return {**layout, "height": layout["height"] - 18 * len(clusters), "margin": margin, "yaxis": axis}
 
 
 def _time_axis(start: datetime, end: datetime) -> Figure:
-    length = end - start
-    form = "%b %Y" if length > timedelta(days=60) else "%-d %b" if length > timedelta(days=2) else "%H:%M"
+    shown_end = _shown_end(start, end)
     return {
         "type": "date",
-        "range": [start.isoformat(), (end + length / 80).isoformat()],
+        "range": [start.isoformat(), shown_end.isoformat()],
         "fixedrange": True,
-        "nticks": 6,
-        "tickformat": form,
+        # Labels with seconds are wide: more of them would be tilted and cut on a phone.
+        "nticks": MOST_TICKS if shown_end - start > timedelta(minutes=3) else 3,
+        "tickformatstops": _tick_forms(dated=_is_dated(start, end)),
         "zeroline": False,
     }
+
+
+def _shown_end(start: datetime, end: datetime) -> datetime:
+    return end + (end - start) / 80
+
+
+def _is_dated(start: datetime, end: datetime) -> bool:
+    """Whether a time of day can come twice among the ticks; in more than three days they are a day apart or more."""
+    shown = _shown_end(start, end) - start
+    return timedelta(days=1) <= shown <= timedelta(days=MOST_TICKS / 2)
+
+
+def _tick_forms(*, dated: bool) -> list[Figure]:
+    """Labels by the distance of two ticks, which Plotly chooses by the room that there is; the first that fits holds.
+
+    No two ticks of one axis have equal labels: a form that leaves out the date or the second is for ticks that differ
+    in what it says.
+    """
+    second, minute, day, month = 1000, 60_000, 86_400_000, "M1"
+    date = "<br>%-d %b" if dated else ""
+    return [
+        {"dtickrange": [month, None], "value": "%b %Y"},
+        {"dtickrange": [day, month], "value": "%-d %b"},
+        {"dtickrange": [minute, day], "value": f"%H:%M{date}"},
+        {"dtickrange": [second, minute], "value": f"%H:%M:%S{date}"},
+    ]

@@ -26,6 +26,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, object]
     recheck_at: datetime | None
     due_at: datetime | None
+    drift_digest: int = 0
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):

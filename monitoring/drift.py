@@ -6,14 +6,23 @@ equality of tags (clusters.tagging). Version drift: mounts hold different versio
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Generic, TypeVar
 
-from clusters.facts import ClassFacts, Facts, RefreshedFacts, RemoteKey, ResourceKey, SealedSecretFacts, StoreFacts
+from clusters.facts import (
+    ClassFacts,
+    Facts,
+    RefreshedFacts,
+    RemoteKey,
+    ResourceKey,
+    SealedSecretFacts,
+    SecretFacts,
+    StoreFacts,
+)
 from clusters.tagging import comparable, short
 from monitoring.rules.durations import go_duration
 
@@ -24,6 +33,15 @@ ABSENT = ""
 TEMPLATE = "template"
 # What a store says of itself: where it cannot be read, or tells nothing, there is nothing to compare.
 OF_STORES = frozenset({"provider of the store", "path of the store"})
+# By what names the fields go: of `spec_of`, of `store_spec`, and what is compared besides. The last three go on with a
+# name or a number of their own: "key password", "extract (2)", "version of db".
+FIELDS = (
+    *("interval", "policy", "store", "target", "creation policy", "deletion policy", "immutable", "sync windows"),
+    *(TEMPLATE, "provider of the store", "path of the store"),
+    *("scope", "items", "template items", "provider", "objects", "secret names"),
+    *("value", "key", "extract", "version"),
+)
+GO_ON = ("key ", "extract (", "version of ")
 # What is the same in every version of the CRD: External Secrets' defaults (external-secrets.io/v1, 2.9.0).
 DEFAULT_INTERVAL, DEFAULT_POLICY = "1h", "Periodic"
 DEFAULT_CREATION, DEFAULT_DELETION = "Owner", "Retain"
@@ -64,19 +82,48 @@ def store_spec(stores: Iterable[StoreFacts]) -> Spec:
 
 def spec_hash(spec: Mapping[str, str]) -> str:
     """Twelve hex digits; equal ones mean equal specs."""
-    return blake2b(repr(sorted(spec.items())).encode(), digest_size=6).hexdigest()
+    return _hashed(spec, 6).hex()
 
 
-def differences(specs: Mapping[C, Mapping[str, str]]) -> dict[str, dict[str, tuple[C, ...]]]:
+def digest(facts: Facts, related: Mapping[ResourceKey, Facts]) -> int:
+    """64 bits, signed, of what is compared of one object but mounted versions. Where they are equal, nothing differs.
+
+    That is its spec, where its stores lead, and the tag of its value; what of these is not `related` is not known.
+    """
+    spec = spec_of(facts)
+    if isinstance(facts, RefreshedFacts):
+        stores = (related.get(store) for store in facts.stores)
+        spec |= store_spec(store for store in stores if isinstance(store, StoreFacts))
+        spec["value"] = next((found.data_tag for found in related.values() if isinstance(found, SecretFacts)), "")
+    return int.from_bytes(_hashed(spec, 8), signed=True)
+
+
+def _hashed(spec: Mapping[str, str], size: int) -> bytes:
+    return blake2b(repr(sorted(spec.items())).encode(), digest_size=size).digest()
+
+
+def is_field(name: str) -> bool:
+    """Whether a field is called so, or begins with these words."""
+    return any(is_excepted(field, (name,)) for field in FIELDS) or name.startswith(GO_ON)
+
+
+def is_excepted(field: str, names: Iterable[str]) -> bool:
+    """Whether one of these names stands for the field: its own, or its first words, as "key" for "key password"."""
+    return any(field == name or field.startswith(f"{name} ") for name in names)
+
+
+def differences(
+    specs: Mapping[C, Mapping[str, str]], excepted: Sequence[str] = ()
+) -> dict[str, dict[str, tuple[C, ...]]]:
     """The fields that are not the same in all clusters: each value with its clusters, the most frequent one first.
 
     A field that a spec does not have is ABSENT there. Templates are left out where their tags cannot be compared, and
-    so is a cluster of whose stores nothing is known.
+    so are a cluster of whose stores nothing is known and fields that may differ, by `is_excepted`.
     """
     first = next(iter(specs.values()), {})
     if all(spec == first for spec in specs.values()):
         return {}
-    names = dict.fromkeys(name for spec in specs.values() for name in spec)
+    names = dict.fromkeys(name for spec in specs.values() for name in spec if not is_excepted(name, excepted))
     found = {name: _by_value(dict(_known(name, specs))) for name in names}
     return {
         name: values
@@ -143,6 +190,19 @@ def value_drift(tags: Mapping[C, str]) -> ValueDrift[C]:
     else:
         verdict = Values.UNKNOWN
     return ValueDrift(verdict, groups, unknown)
+
+
+def value_conflicts(tags: Mapping[C, str], labels: Mapping[C, str]) -> tuple[ValueDrift[C], ...]:
+    """The values that differ among clusters that need not: all but two that have a label of different values.
+
+    `tags` as in `value_drift`, `labels` by cluster the label by which values must differ; no label: no say.
+    """
+    groups = sorted({label for cluster in tags if (label := labels.get(cluster))}) or [""]
+    found = (
+        value_drift({cluster: tag for cluster, tag in tags.items() if labels.get(cluster, "") in ("", group)})
+        for group in groups
+    )
+    return tuple(drift for drift in found if drift.verdict is Values.DIFFER)
 
 
 def shared_values(drift: ValueDrift[C], labels: Mapping[C, str]) -> tuple[tuple[C, ...], ...]:

@@ -28,6 +28,8 @@ JUDGED_KINDS = tuple(kind for family in FAMILIES for kind in family.kinds)
 # Only a higher tier of rights than the first shows them (deploy/rbac): where they may not be read, somebody chose so.
 OPTIONAL_KINDS = ("Pod",)
 FAMILY_OF = {kind: family for family in FAMILIES for kind in family.kinds}
+# One of these is compared with its namesakes in other clusters.
+DRIFT_KINDS = ("ExternalSecret", "SealedSecret", "SecretProviderClass")
 
 # What people call a kind whose own name is too long for a table. Everything else is called by its Kubernetes name.
 SHORT_NAMES = {"SecretProviderClassPodStatus": "Mount", "SecretProviderClass": "Provider class"}

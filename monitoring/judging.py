@@ -10,10 +10,11 @@ from clusters.facts import FACTS_TYPES, ClassFacts, Facts, MountFacts, ResourceK
 from clusters.kinds import SUPPORTING_KINDS
 from clusters.models import Cluster
 from clusters.observations import EventNote, Observation, Snapshot
-from monitoring import known, rotation, rules
+from monitoring import drift, known, rotation, rules
 from monitoring.census import COUNTED_RULES, with_census
 from monitoring.context import PARENT_KINDS, Overlay, class_key, parent_keys, secret_keys
 from monitoring.diff import Changes, Known
+from monitoring.families import DRIFT_KINDS
 from monitoring.health import Health
 from monitoring.recorder import Entry, finding_to_json
 from monitoring.rules.base import ClusterContext, Verdict
@@ -135,18 +136,19 @@ def _entries(
     subjects = [*observed, *(_observation(row) for key, row in rows.items() if key not in fresh | overlay.removed)]
     shared = overlay.cluster_context()
     verdicts: dict[ResourceKey, Verdict] = {}
-    _judge([o for o in subjects if o.key.kind not in PARENT_KINDS], overlay, shared, verdicts, clock)
+    digests: dict[ResourceKey, int] = {}
+    _judge([o for o in subjects if o.key.kind not in PARENT_KINDS], overlay, shared, verdicts, digests, clock)
     parents = {o.key: o for o in subjects if o.key.kind in PARENT_KINDS}
     for row in _parents(overlay, verdicts, observed):
         if row.key not in recreated:
             rows.setdefault(row.key, row)
         parents.setdefault(row.key, _observation(row))
-    _judge(list(parents.values()), overlay, shared, verdicts, clock)
+    _judge(list(parents.values()), overlay, shared, verdicts, digests, clock)
     everything = {o.key: o for o in subjects} | parents
     return [
-        _entry(o, verdicts[key], rows.get(key), clock, recreated=key in recreated)
+        _entry(o, verdicts[key], digests.get(key, 0), rows.get(key), clock, recreated=key in recreated)
         for key, o in everything.items()
-        if key in fresh or _differs(verdicts[key], rows[key], clock)
+        if key in fresh or _differs(verdicts[key], digests.get(key, 0), rows[key], clock)
     ]
 
 
@@ -155,12 +157,16 @@ def _judge(
     overlay: Overlay,
     shared: ClusterContext,
     verdicts: dict[ResourceKey, Verdict],
+    digests: dict[ResourceKey, int],
     clock: Clock,
 ) -> None:
+    """Add the verdict of each observation, and what it is compared by across clusters."""
     judged = [o for o in observations if o.key.kind not in UNJUDGED_KINDS]
     verdicts.update({o.key: HEALTHY for o in observations if o.key.kind in UNJUDGED_KINDS})
     contexts = overlay.contexts(judged, shared, {key: verdict.health for key, verdict in verdicts.items()})
     verdicts.update({o.key: rules.judge(o, contexts[o.key], clock.cluster_now) for o in judged})
+    compared = (o for o in judged if o.key.kind in DRIFT_KINDS)
+    digests.update({o.key: drift.digest(o.facts, contexts[o.key].related) for o in compared})
 
 
 def _rows_to_judge_again(
@@ -248,7 +254,9 @@ def _observation(row: Known) -> Observation:
     )
 
 
-def _entry(observation: Observation, verdict: Verdict, row: Known | None, clock: Clock, *, recreated: bool) -> Entry:
+def _entry(
+    observation: Observation, verdict: Verdict, digest: int, row: Known | None, clock: Clock, *, recreated: bool
+) -> Entry:
     return Entry(
         observation=observation,
         verdict=verdict,
@@ -257,6 +265,7 @@ def _entry(observation: Observation, verdict: Verdict, row: Known | None, clock:
         recheck_at=clock.ours(verdict.recheck_at),
         due_at=clock.ours(verdict.due_at),
         recreated=recreated,
+        drift_digest=digest,
         said_before=frozenset(
             (str(finding["rule"]), str(finding.get("cause_class", ""))) for finding in (row.findings if row else ())
         ),
@@ -275,11 +284,12 @@ def _since(verdict: Verdict, row: Known | None, clock: Clock) -> datetime:
     return max(began, row.since) if began else row.since
 
 
-def _differs(verdict: Verdict, row: Known, clock: Clock) -> bool:
+def _differs(verdict: Verdict, digest: int, row: Known, clock: Clock) -> bool:
     return (
         verdict.health != row.health
         or [finding_to_json(finding) for finding in verdict.findings] != row.findings
         or [finding_to_json(finding) for finding in verdict.lints] != row.lints
         or clock.ours(verdict.recheck_at) != row.recheck_at
         or clock.ours(verdict.due_at) != row.due_at
+        or digest != row.drift_digest
     )

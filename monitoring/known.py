@@ -35,7 +35,7 @@ VERSIONS = "SELECT cluster_id, kind, resource_version FROM monitoring_cursor WHE
 
 ROW = """
     r.id, r.kind, r.namespace, r.name, r.uid, r.fingerprint, r.created_at, r.first_seen_at,
-    r.health, r.since, r.findings, r.lints, r.facts, r.recheck_at, r.due_at
+    r.health, r.since, r.findings, r.lints, r.facts, r.recheck_at, r.due_at, r.drift_digest
 """
 
 ROWS = f"""
@@ -92,7 +92,7 @@ SELECT {ROW}, r.cluster_id FROM monitoring_resource r JOIN (
     SELECT f.resource_id, bool_or(o.version <> v.version
         AND v.changed_at > o.changed_at - make_interval(secs => s.clock_offset_ms / 1000.0)) AS is_behind
     FROM monitoring_mountedversion v
-    JOIN monitoring_resource k ON k.kind = 'SecretProviderClass' AND k.facts->>'source' = v.source
+    JOIN monitoring_resource k ON k.kind = 'SecretProviderClass' AND k.source = v.source AND k.source > ''
     JOIN monitoring_clusterstate s ON s.cluster_id = k.cluster_id
     JOIN monitoring_reference f ON (f.cluster_id, f.relation, f.target_kind, f.target_namespace, f.target_name)
         = (k.cluster_id, 'class', k.kind, k.namespace, k.name)
@@ -241,7 +241,7 @@ def as_json(value: object) -> str:
 
 def known_row(row: tuple[Any, ...]) -> Known:
     id_, kind, namespace, name, uid, fingerprint, created_at, first_seen_at, health, since, *rest = row
-    findings, lints, facts, recheck_at, due_at = rest
+    findings, lints, facts, recheck_at, due_at, drift_digest = rest
     return Known(
         id=id_,
         key=ResourceKey(kind, namespace, name),
@@ -256,6 +256,7 @@ def known_row(row: tuple[Any, ...]) -> Known:
         facts=decoded(facts),
         recheck_at=recheck_at,
         due_at=due_at,
+        drift_digest=drift_digest,
     )
 
 

@@ -63,7 +63,7 @@ ON CONFLICT (cluster_id, uid) DO UPDATE SET state = excluded.state, gone_at = ex
 """
 
 CLASS_FACTS = """
-SELECT r.kind, r.namespace, r.name, r.facts->>'source' FROM monitoring_resource r
+SELECT r.kind, r.namespace, r.name, r.source FROM monitoring_resource r
 JOIN json_to_recordset(%(keys)s) AS k(kind text, namespace text, name text) USING (kind, namespace, name)
 WHERE r.cluster_id = %(cluster_id)s
 """

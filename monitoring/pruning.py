@@ -27,10 +27,11 @@ def prune(now: datetime, batch: int = BATCH) -> dict[str, int]:
             ("monitoring_collection", "started_at", "", settings.COLLECTION_RETENTION_DAYS),
             ("monitoring_event", "seen_at", "", settings.EVENT_RETENTION_DAYS),
             (partitions.DEFAULT, "at", "", settings.TRANSITION_RETENTION_DAYS),
+            # A moment that one can ask for must stay unknown where nobody saw it.
             ("monitoring_gap", "ended_at", "", settings.TRANSITION_RETENTION_DAYS),
-            ("monitoring_revision", "seen_at", "", settings.TRANSITION_RETENTION_DAYS),
+            ("monitoring_revision", "seen_at", "", settings.REVISION_RETENTION_DAYS),
             ("monitoring_rotation", "at", "", settings.ROTATION_RETENTION_DAYS),
-            ("monitoring_recovery", "day", "", settings.TRANSITION_RETENTION_DAYS),
+            ("monitoring_recovery", "day", "", settings.RECOVERY_RETENTION_DAYS),
             ("monitoring_healthsample", "at", "AND minutes = 5", settings.SAMPLE_RETENTION_DAYS),
             ("monitoring_healthsample", "at", "AND minutes = 60", settings.HOURLY_RETENTION_DAYS),
             ("monitoring_healthsample", "at", "AND minutes = 1440", settings.DAILY_RETENTION_DAYS),

@@ -34,6 +34,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime | None
     recreated: bool = False
     said_before: frozenset[tuple[str, str]] = frozenset()
+    drift_digest: int = 0
 
 
 # One statement writes rows, transitions and counts together, so that none of them can be missing. `old` reads the
@@ -47,13 +48,13 @@ WITH staged AS (
         kind text, namespace text, name text, uid text, fingerprint bigint, created_at timestamptz,
         first_seen_at timestamptz, health smallint, since timestamptz, findings jsonb, lints jsonb, signature text,
         facts jsonb,
-        refreshed_at timestamptz, due_at timestamptz, recheck_at timestamptz, controller_at timestamptz,
-        recreated boolean)
+        refreshed_at timestamptz, due_at timestamptz, recheck_at timestamptz, drift_digest bigint,
+        controller_at timestamptz, recreated boolean)
 ), removed AS (
     SELECT id FROM json_to_recordset(%(removed)s) AS g(id bigint)
 ), old AS (
     SELECT r.id, r.kind, r.namespace, r.name, r.uid, r.health, r.findings, r.lints, r.signature, r.since,
-        r.recorded_at, r.unwell_since, r.rotated_at
+        r.recorded_at, r.unwell_since, r.rotated_at, r.first_seen_at
     FROM monitoring_resource r JOIN staged s USING (kind, namespace, name) WHERE r.cluster_id = %(cluster_id)s
 ), states AS (
     SELECT s.*, coalesce(not s.recreated AND (o.health, o.findings, o.lints) = (s.health, s.findings, s.lints), false)
@@ -67,14 +68,14 @@ WITH staged AS (
 ), gone AS (
     DELETE FROM monitoring_resource r USING removed g WHERE r.id = g.id AND r.cluster_id = %(cluster_id)s
     RETURNING r.id, r.kind, r.namespace, r.name, r.uid, r.health, r.findings, r.lints, r.signature, r.since,
-        r.recorded_at, r.unwell_since
+        r.recorded_at, r.unwell_since, r.first_seen_at
 ), written AS (
     INSERT INTO monitoring_resource AS r (
         cluster_id, kind, namespace, name, uid, fingerprint, created_at, first_seen_at, health, since, recorded_at,
-        unwell_since, rotated_at, findings, lints, signature, facts, refreshed_at, due_at, recheck_at)
+        unwell_since, rotated_at, findings, lints, signature, facts, refreshed_at, due_at, recheck_at, drift_digest)
     SELECT %(cluster_id)s, kind, namespace, name, uid, fingerprint, created_at, first_seen_at, health, since,
         CASE WHEN lasts THEN recorded_before ELSE %(at)s END,
-        unwell_since, rotated_at, findings, lints, signature, facts, refreshed_at, due_at, recheck_at
+        unwell_since, rotated_at, findings, lints, signature, facts, refreshed_at, due_at, recheck_at, drift_digest
     FROM states ORDER BY kind, namespace, name
     ON CONFLICT (cluster_id, kind, namespace, name) DO UPDATE SET
         uid = excluded.uid, fingerprint = excluded.fingerprint, created_at = excluded.created_at,
@@ -82,7 +83,7 @@ WITH staged AS (
         recorded_at = excluded.recorded_at, unwell_since = excluded.unwell_since, rotated_at = excluded.rotated_at,
         findings = excluded.findings, lints = excluded.lints, signature = excluded.signature,
         facts = excluded.facts, refreshed_at = excluded.refreshed_at,
-        due_at = excluded.due_at, recheck_at = excluded.recheck_at
+        due_at = excluded.due_at, recheck_at = excluded.recheck_at, drift_digest = excluded.drift_digest
     RETURNING r.id, r.kind, r.namespace, r.name, r.uid, r.health
 ), steps AS (
     SELECT w.id, w.kind, w.namespace, w.name, w.uid, CASE WHEN not s.recreated THEN o.health END AS from_health,
@@ -91,23 +92,25 @@ WITH staged AS (
         CASE WHEN not s.recreated THEN o.lints END AS lints,
         CASE WHEN not s.recreated THEN o.signature END AS signature,
         CASE WHEN not s.recreated THEN o.since END AS since,
-        CASE WHEN not s.recreated THEN o.unwell_since END AS unwell_since, s.controller_at, s.lasts
+        CASE WHEN not s.recreated THEN o.unwell_since END AS unwell_since, NULL::timestamptz AS first_seen_at,
+        s.controller_at, s.lasts
     FROM written w JOIN states s USING (kind, namespace, name) LEFT JOIN old o ON o.id = w.id
     UNION ALL
     SELECT o.id, o.kind, o.namespace, o.name, o.uid, o.health, NULL, o.recorded_at, o.findings, o.lints, o.signature,
-        o.since, o.unwell_since, NULL, false
+        o.since, o.unwell_since, o.first_seen_at, NULL, false
     FROM old o JOIN staged s USING (kind, namespace, name) WHERE s.recreated
     UNION ALL
     SELECT id, kind, namespace, name, uid, health, NULL, recorded_at, findings, lints, signature, since,
-        unwell_since, NULL, false
+        unwell_since, first_seen_at, NULL, false
     FROM gone
 ), told AS (
     INSERT INTO monitoring_transition (
         at, began_at, cluster_id, resource_id, kind, namespace, name, uid, from_health, to_health, turned, findings,
-        lints, signature, since, unwell_since, controller_at, collection_id)
+        lints, signature, since, unwell_since, first_seen_at, controller_at, collection_id)
     SELECT %(at)s, least(coalesce(recorded_at, %(at)s), %(at)s), %(cluster_id)s, id, kind, namespace, name, uid,
         from_health, to_health, from_health IS DISTINCT FROM to_health, coalesce(findings, '[]'),
-        coalesce(lints, '[]'), coalesce(signature, ''), since, unwell_since, controller_at, %(collection_id)s
+        coalesce(lints, '[]'), coalesce(signature, ''), since, unwell_since,
+        CASE WHEN to_health IS NULL THEN least(first_seen_at, %(at)s) END, controller_at, %(collection_id)s
     FROM steps WHERE not lasts AND kind = ANY(%(judged_kinds)s)
     ORDER BY (to_health IS NOT NULL), id
     RETURNING turned
@@ -242,6 +245,7 @@ def _row(entry: Entry) -> dict[str, object]:
         "refreshed_at": refreshed_at(facts),
         "due_at": entry.due_at,
         "recheck_at": entry.recheck_at,
+        "drift_digest": entry.drift_digest,
         "controller_at": verdict.since,
         "recreated": entry.recreated,
     }

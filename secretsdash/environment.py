@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from monitoring import agreement
 from monitoring.rotation import policy
 from monitoring.rules.thresholds import BadThreshold, Override, Thresholds, parse
 
@@ -81,6 +82,15 @@ def rotation_policy(name: str) -> tuple[policy.Rule, ...]:
         return policy.parse(json.loads(text(name) or "[]"))
     except (ValueError, RecursionError) as error:
         reason = f"{error}" if isinstance(error, policy.BadRule) else "it must be JSON"
+        raise ImproperlyConfigured(f"{name}: {reason}.") from None
+
+
+def drift_rules(name: str) -> tuple[agreement.Agreement, ...]:
+    """Rules of agreement between clusters, as a JSON list. See monitoring.agreement."""
+    try:
+        return agreement.parse(json.loads(text(name) or "[]"))
+    except (ValueError, RecursionError) as error:
+        reason = f"{error}" if isinstance(error, agreement.BadAgreement) else "it must be JSON"
         raise ImproperlyConfigured(f"{name}: {reason}.") from None
 
 

@@ -50,6 +50,8 @@ COLLECTION_RETENTION_DAYS = environment.number("COLLECTION_RETENTION_DAYS", 14, 
 EVENT_RETENTION_DAYS = environment.number("EVENT_RETENTION_DAYS", 30, minimum=1, maximum=3650)
 TRANSITION_RETENTION_DAYS = environment.number("TRANSITION_RETENTION_DAYS", 400, minimum=1, maximum=3650)
 ROTATION_RETENTION_DAYS = environment.number("ROTATION_RETENTION_DAYS", 1100, minimum=1, maximum=3650)
+REVISION_RETENTION_DAYS = environment.number("REVISION_RETENTION_DAYS", 400, minimum=1, maximum=3650)
+RECOVERY_RETENTION_DAYS = environment.number("RECOVERY_RETENTION_DAYS", 1100, minimum=1, maximum=3650)
 # Samples of health for trends: every 5 minutes, the worst of each hour, the worst of each day.
 SAMPLE_RETENTION_DAYS = environment.number("SAMPLE_RETENTION_DAYS", 3, minimum=1, maximum=3650)
 HOURLY_RETENTION_DAYS = environment.number("HOURLY_RETENTION_DAYS", 40, minimum=1, maximum=3650)
@@ -59,6 +61,8 @@ THRESHOLDS = environment.thresholds("THRESHOLDS")
 THRESHOLDS_BY_LABEL = environment.thresholds_by_label("THRESHOLDS_BY_LABEL", THRESHOLDS)
 # After how many days values are to be rotated.
 ROTATION_POLICY = environment.rotation_policy("ROTATION_POLICY")
+# Which clusters should be alike, and what may differ between them.
+DRIFT_RULES = environment.drift_rules("DRIFT_RULES")
 # Credentials are sealed for the public key; only a process that holds the private key (a worker) can open them.
 CREDENTIAL_PUBLIC_KEY = environment.sealing_key("CREDENTIAL_PUBLIC_KEY")
 CREDENTIAL_PRIVATE_KEY = environment.sealing_key("CREDENTIAL_PRIVATE_KEY")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -12,7 +13,7 @@ from monitoring import filters, queries
 from monitoring.api.base import ApiView
 from monitoring.api.pagination import list_schema, page_response, paging
 from monitoring.api.serializers import HealthField
-from monitoring.drift import TEMPLATE, Values, spec_hash
+from monitoring.drift import TEMPLATE, Values, is_excepted, spec_hash
 from monitoring.queries import DriftRow
 
 
@@ -20,11 +21,13 @@ class DriftCellSerializer(serializers.Serializer[Any]):
     cluster = serializers.CharField()
     id = serializers.IntegerField(help_text="Of the resource there.")
     health = HealthField()
-    spec = serializers.CharField(help_text="Equal texts mean equal specs, after defaults are put equal.")
+    spec = serializers.CharField(
+        help_text="Equal texts mean equal specs: defaults are put equal, and fields that may differ left out."
+    )
     value = serializers.CharField(
         help_text="Equal texts mean equal values; empty where the value is not known (tier T2).", allow_blank=True
     )
-    differs = serializers.BooleanField(help_text="Not as in most clusters.")
+    differs = serializers.BooleanField(help_text="Not as in most clusters, in what should agree.")
 
 
 class SameSerializer(serializers.Serializer[Any]):
@@ -60,7 +63,7 @@ class DriftSerializer(serializers.Serializer[Any]):
     version_drift = VersionDriftSerializer(many=True)
     must_differ = serializers.ListField(
         child=serializers.ListField(child=serializers.CharField()),
-        help_text="Clusters that have one value although the label `differ` says that they must not.",
+        help_text="Clusters that have one value although `differ` or the rule says that they must not.",
     )
 
     def to_representation(self, row: DriftRow) -> dict[str, Any]:
@@ -91,7 +94,8 @@ def _cells(row: DriftRow) -> list[dict[str, Any]]:
     hashes: dict[int, str] = {}  # cells with equal specs mostly share them
     for cell in row.cells.values():
         if id(cell.spec) not in hashes:
-            hashes[id(cell.spec)] = spec_hash(cell.spec)
+            compared = {field: text for field, text in cell.spec.items() if not is_excepted(field, row.excepted)}
+            hashes[id(cell.spec)] = spec_hash(compared)
     return [
         {
             "cluster": name,
@@ -120,6 +124,6 @@ class DriftList(ApiView):
     @list_schema("Drift", DriftSerializer, filters.DRIFT_PARAMETERS)
     def get(self, request: Request) -> Response:
         now = timezone.now()
-        chosen = filters.parse_drift(request.query_params)
+        chosen = filters.parse_drift(request.query_params, settings.DRIFT_RULES, usual=False)
         page = queries.drift(chosen, now, **paging(request))
         return page_response(request, page, DriftSerializer, now, chosen.clusters)

@@ -64,14 +64,18 @@ def page_response(
 
 
 def list_schema(
-    name: str, item: type[serializers.Serializer[Any]], parameters: Iterable[Parameter]
+    name: str,
+    item: type[serializers.Serializer[Any]],
+    parameters: Iterable[Parameter],
+    **more: serializers.Serializer[Any],
 ) -> Callable[[View], View]:
-    """Describes a list to OpenAPI: its filters, the paging parameters and the envelope."""
+    """Describes a list to OpenAPI: its filters, the paging parameters, the envelope and what `more` it holds."""
     fields = {
         "results": item(many=True),
         "next": serializers.URLField(allow_null=True, help_text="The following page; null on the last one."),
         "as_of": serializers.DateTimeField(help_text="The moment for which health and freshness are told."),
         "coverage": CoverageSerializer(),
+        **more,
     }
     envelope = inline_serializer(f"{name}Page", fields)
     return extend_schema(

@@ -31,8 +31,9 @@ from monitoring.filters.rotations import (
     parse_waves,
 )
 from monitoring.queries.ages import ages_of, histogram
-from monitoring.queries.ledger import LedgerRow, ledger
-from monitoring.queries.waves import KeyRow, ProviderKey, WaveReader, key_row, key_rows, keys_of
+from monitoring.queries.ledger import LedgerRow, check, ledger
+from monitoring.queries.provider_keys import ProviderKey, keys_of
+from monitoring.queries.waves import KeyRow, WaveReader, key_row, key_rows
 from monitoring.rotation.base import Confidence
 from monitoring.rotation.waves import Arrival, How, Standing, Wave
 
@@ -90,6 +91,7 @@ class RotationList(ApiView):
         now = timezone.now()
         chosen = parse_ledger(request.query_params, now)
         at = past_moment(request, now)
+        check(chosen.since)
         found = ledger(chosen, **paging(request), at=at)
         keys = keys_of({row.resource_id for row in found.rows if row.resource_id is not None})
         rows = tuple(_rotation(row, keys.get(row.resource_id or 0, ())) for row in found.rows)
@@ -111,7 +113,7 @@ class AgedSerializer(serializers.Serializer[Any]):
     days = serializers.IntegerField(allow_null=True, help_text="After how many days the policy wants another value.")
     own = serializers.BooleanField(help_text="Whether the object's own annotation says so.")
     due_at = serializers.DateTimeField(allow_null=True, help_text="At the latest, where no rotation was seen.")
-    overdue = serializers.BooleanField()
+    past_policy = serializers.BooleanField(help_text="Whether it should have been rotated by now.")
 
 
 class BucketSerializer(serializers.Serializer[Any]):
@@ -126,7 +128,7 @@ class AgesSerializer(serializers.Serializer[Any]):
     as_of = serializers.DateTimeField()
     coverage = CoverageSerializer()
     histogram = BucketSerializer(many=True, help_text="Of all that fits, whatever its age.")
-    overdue = serializers.IntegerField(help_text="By policy, of those that have one.")
+    past_policy = serializers.IntegerField(help_text="Of those that have a policy.")
     with_policy = serializers.IntegerField()
 
 
@@ -144,7 +146,7 @@ class AgeList(ApiView):
         answer = page_response(request, found, AgedSerializer, now, chosen.clusters)
         counted = histogram(chosen, rules, now)
         answer.data["histogram"] = BucketSerializer(counted.buckets, many=True).data
-        answer.data |= {"overdue": counted.overdue, "with_policy": counted.ruled}
+        answer.data |= {"past_policy": counted.past_policy, "with_policy": counted.ruled}
         return answer
 
 

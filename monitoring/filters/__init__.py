@@ -9,7 +9,6 @@ parameter, for an unknown parameter, a value that is not allowed or a text that 
 from monitoring.filters.drift import (
     AGREEMENT_PARAMETERS,
     DRIFT_CHOICES,
-    DRIFT_KINDS,
     DRIFT_PARAMETERS,
     DriftFilters,
     parse_agreement,

@@ -33,7 +33,7 @@ SOURCES = tuple(source.value for source in Source)
 AGE_BOUNDS = (7, 30, 90, 180, 365)
 AGES = ("0-7", "7-30", "30-90", "90-180", "180-365", "365-")
 SEEN = ("rotated", "not_seen")
-DUE = ("overdue",)
+POLICY = ("past",)
 # StoreFacts.source and ClassFacts.source; clusters.facts.key_digest.
 SOURCE_FORM = re.compile(r"[0-9a-f]{32}|[0-9a-f]{16}")
 DIGEST_FORM = re.compile(r"[0-9a-f]{16}")
@@ -62,7 +62,7 @@ AGE_PARAMETERS = (
     SEARCH,
     Parameter("age", "Days since the last rotation, or since it was first seen.", AGES, False),
     Parameter("seen", "Whether a rotation was ever seen.", SEEN, False),
-    Parameter("due", "Only what is overdue by policy.", DUE, False),
+    Parameter("policy", "`past`: only what is past its policy.", POLICY, False),
 )
 WAVE_PARAMETERS = (
     Parameter("key", "A key at a provider, by its exact name.", (), False),
@@ -88,7 +88,7 @@ class LedgerFilters:
 
 @dataclass(frozen=True, kw_only=True)
 class AgeFilters:
-    """As LedgerFilters; `age`, `seen` and `due` are one of AGES, SEEN and DUE, or ""."""
+    """As LedgerFilters; `age`, `seen` and `policy` are one of AGES, SEEN and POLICY, or ""."""
 
     clusters: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
@@ -97,7 +97,7 @@ class AgeFilters:
     q: str = ""
     age: str = ""
     seen: str = ""
-    due: str = ""
+    policy: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +128,9 @@ def parse_ledger(query: Query, now: datetime, *more: Parameter) -> LedgerFilters
     )
 
 
-def parse_ages(query: Query) -> AgeFilters:
-    refuse_unknown(query, AGE_PARAMETERS)
+def parse_ages(query: Query, *more: Parameter) -> AgeFilters:
+    """`more` are parameters that the page takes besides."""
+    refuse_unknown(query, (*AGE_PARAMETERS, *more))
     return AgeFilters(
         clusters=texts(query, "cluster"),
         kinds=choices(query, "kind", ROTATING_KINDS),
@@ -138,7 +139,7 @@ def parse_ages(query: Query) -> AgeFilters:
         q=search(query),
         age=one_of(query, "age", AGES),
         seen=one_of(query, "seen", SEEN),
-        due=one_of(query, "due", DUE),
+        policy=one_of(query, "policy", POLICY),
     )
 
 

@@ -107,8 +107,8 @@ def _of_external_secrets(scene: Scene) -> Iterator[Evidence]:
         seen = scene.refreshed(key)
         if seen is None:
             continue
-        if proved := external_secrets.of_target(seen):
-            yield proved
+        of_target = (external_secrets.of_target(seen), external_secrets.of_write(seen))
+        yield from filter(None, of_target)
         for known_event, event in scene.events_of(key):
             yield from external_secrets.of_event(seen, known_event, event)
 

@@ -58,7 +58,7 @@ class Scene:
         self._events = [event for event in _telling(snapshot) if not self._is_new(event.involved)]
         self._known_events: dict[str, EventNote] = {}
         self._events_by_key: dict[ResourceKey, list[EventNote]] = defaultdict(list)
-        self._tagged = {key for key, facts in self._all(SecretFacts) if self._has_another_value(key, facts)}
+        self._written = {key for key, facts in self._all(SecretFacts) if self._was_written(key, facts)}
         self._recovered = {key for key, facts in self._all(RefreshedFacts) if self._became_ready(key, facts)}
         self._resealed = {key for key, facts in self._all(SealedSecretFacts) if facts.sealed_before}
         self.external_secrets: set[ResourceKey] = set()
@@ -72,7 +72,7 @@ class Scene:
     def tells(self) -> bool:
         """Whether anything in the snapshot may tell of a rotation."""
         return self.tells_of_keys or any(
-            (self._events, self._tagged, self._recovered, self._resealed, self.classes),
+            (self._events, self._written, self._recovered, self._resealed, self.classes),
         )
 
     @property
@@ -87,7 +87,7 @@ class Scene:
             self._events_by_key[event.involved].append(event)
         involved = {event.involved for event in self._events}
         self._read(involved | self.classes)
-        dependents = known.dependents(self.cluster_id, self._tagged | self.classes)
+        dependents = known.dependents(self.cluster_id, self._written | self.classes)
         self._add(dependents)
         named = involved | self._recovered | {row.key for row in dependents}
         self.external_secrets = {key for key in named if key.kind == "ExternalSecret"}
@@ -175,9 +175,9 @@ class Scene:
         observation, row = self._observed.get(key), self._rows.get(key)
         return observation is not None and (row is None or row.uid != observation.uid)
 
-    def _has_another_value(self, key: ResourceKey, facts: SecretFacts) -> bool:
+    def _was_written(self, key: ResourceKey, facts: SecretFacts) -> bool:
         before = self.before(key, SecretFacts)
-        return before is not None and external_secrets.is_another(before.data_tag, facts.data_tag)
+        return before is not None and external_secrets.was_written(before, facts)
 
     def _became_ready(self, key: ResourceKey, facts: RefreshedFacts) -> bool:
         if key.kind != "ExternalSecret" or not facts.ready or self._is_new(key):

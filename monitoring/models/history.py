@@ -15,7 +15,8 @@ class Transition(models.Model):
     was `from_health` with `findings`, `lints` and `signature`; the state that lasts is the Resource row itself. So the
     estate at a moment is found by interval, and pruning by `at` loses nothing that a later moment needs.
     `from_health` is null when the resource was added (then nothing ended), `to_health` when it was removed. `turned`
-    tells whether the health changed, or only what was found. `since` and `unwell_since` are the ended state's.
+    tells whether the health changed, or only what was found. `since` and `unwell_since` are the ended state's;
+    `first_seen_at` is of a resource that was removed, else null.
     `controller_at` is when the new state began by the controller's own clock, if it tells.
     Rows of the kind "Cluster" are states of a cluster's own verdict; they have no resource.
 
@@ -39,6 +40,7 @@ class Transition(models.Model):
     signature = models.CharField(max_length=16, default="")
     since = models.DateTimeField(null=True)
     unwell_since = models.DateTimeField(null=True)
+    first_seen_at = models.DateTimeField(null=True)
     controller_at = models.DateTimeField(null=True)
     collection = models.ForeignKey(
         Collection, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False, db_constraint=False
@@ -52,13 +54,27 @@ class Transition(models.Model):
             models.Index(fields=["cluster", "kind", "namespace", "name", "-at"], name="transition_by_resource"),
             # What was not healthy at a moment, began_at <= moment < at, is found by transition_brief and
             # transition_lasting, which the migration makes: Django cannot express their conditions.
+            # what was healthy at a moment, with a finding
+            GistIndex(
+                Func("began_at", "at", function="tstzrange"),
+                name="transition_noted",
+                condition=~models.Q(findings=[]) & models.Q(from_health=0),
+            ),
             # advice at a moment
             GistIndex(
                 Func("began_at", "at", function="tstzrange"),
                 name="transition_advised",
                 condition=~models.Q(lints=[]) & models.Q(from_health__isnull=False),
             ),
-            # what existed at a moment and does not any more, and the other way round
+            # what existed at a moment and does not any more
+            GistIndex(
+                Func("first_seen_at", "at", function="tstzrange"),
+                name="transition_existed",
+                condition=models.Q(to_health=None),
+            ),
+            # a resource by its number, when it is gone
+            models.Index(fields=["resource_id"], name="transition_gone", condition=models.Q(to_health=None)),
+            # how many were removed and added since a moment
             models.Index(fields=["at"], name="transition_removed", condition=models.Q(to_health=None)),
             models.Index(fields=["at"], name="transition_added", condition=models.Q(from_health=None)),
         ]
@@ -135,6 +151,7 @@ class Rotation(models.Model):
     class Source(models.TextChoices):
         TARGET = "target"  # the hash of the target Secret's data changed
         UPDATED = "updated"  # External Secrets' Event: it wrote the target
+        WRITTEN = "written"  # the target's managed fields: External Secrets wrote it, and no hash tells what
         MOUNT = "mount"  # a mount changed to another version
         RESEALED = "resealed"  # a SealedSecret was sealed anew and unsealed
         RENEWED = "renewed"  # a new sealing key

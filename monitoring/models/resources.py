@@ -2,6 +2,7 @@
 
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Concat
 
 from clusters.models import Cluster
@@ -15,7 +16,8 @@ class Resource(models.Model):
     monitoring.rules.base.Finding. `since` is when the present health began. `signature` is the worst
     finding's, "" unless the resource is at risk or worse: what it counts under among causes. `recorded_at` is since
     when health, findings and lints are as they are, by our record; `unwell_since` since when the health is at risk or
-    worse without a break (None: it is not); `rotated_at` when its value changed last, as far as we saw.
+    worse without a break (None: it is not); `rotated_at` when its value changed last, as far as we saw. `source` is
+    that of a store's or a class's facts; `drift_digest` is monitoring.drift.digest of what is compared, else 0.
     There is no index on `refreshed_at`, `rotated_at` or `due_at`: it would end HOT updates (190 B of WAL a row against
     500 B); what is stale is found by health.
     """
@@ -41,6 +43,10 @@ class Resource(models.Model):
     refreshed_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)
     recheck_at = models.DateTimeField(null=True)
+    drift_digest = models.BigIntegerField(default=0)
+    source = models.GeneratedField(
+        expression=KeyTextTransform("source", "facts"), output_field=models.CharField(max_length=32), db_persist=True
+    )
     search = models.GeneratedField(
         expression=Concat("namespace", models.Value("/"), "name"), output_field=models.TextField(), db_persist=True
     )
@@ -56,6 +62,10 @@ class Resource(models.Model):
             models.Index(fields=["cluster", "-health", "-id"], name="resource_by_cluster"),
             # the same object in all clusters
             models.Index(fields=["namespace", "name", "kind"], name="resource_across"),
+            # what came within a time
+            models.Index(fields=["first_seen_at"], name="resource_added"),
+            # who reads from one provider
+            models.Index(fields=["source"], name="resource_by_source", condition=models.Q(source__gt="")),
             # what was unhealthy at a moment and still is so
             models.Index(fields=["recorded_at"], name="resource_still_unwell", condition=models.Q(health__gt=0)),
             # recheck_due: WHERE recheck_at <= now

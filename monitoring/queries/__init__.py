@@ -3,7 +3,7 @@
 The number of SQL statements of each function is constant: it depends neither on clusters nor on resources.
 
 what there is to ask                                                      module
-overdue_pairs coverage is_overdue reports silence                         knowledge   what we still know
+overdue_pairs coverage is_overdue reports reads_secrets silence           knowledge   what we still know
 family_totals health_totals cluster_rows                                  fleet       counts over all clusters
 needs_someone causes cause cause_by_cluster                               causes      one line per cause
 lints                                                                     lints       advice about specs
@@ -12,7 +12,8 @@ suspects                                                                  suspec
 resources count_resources resource judged cluster_ids ids_of                     resources   lists and details
 transitions collections events refers_to referred_by cluster_detail       history     what happened
 ledger export calendar rotations_of                                       ledger      rotations and renewals
-ages_of histogram                                                         ages        how old values are
+reached                                                                   rotations   how far they got among mounts
+ages_of histogram export                                                  ages        how old values are
 key_row key_rows keys_of                                                  waves       one key in several clusters
 timeline strips                                                           timelines   the past as it is drawn
 trend recovery                                                            trends      counts over time
@@ -50,6 +51,7 @@ from monitoring.queries.knowledge import (
     coverage,
     is_overdue,
     overdue_pairs,
+    reads_secrets,
     reports,
     silence,
 )
@@ -117,6 +119,7 @@ __all__ = [
     "lints",
     "needs_someone",
     "overdue_pairs",
+    "reads_secrets",
     "recovery",
     "referred_by",
     "refers_to",

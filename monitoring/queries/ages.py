@@ -4,7 +4,7 @@ What was never seen to rotate is as old as our knowledge of it, or older. Nothin
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,11 +14,13 @@ from django.db import connection
 from clusters.facts import ResourceKey
 from clusters.models import Cluster
 from monitoring.filters.rotations import AGE_BOUNDS, AGES, ROTATING_KINDS, AgeFilters
-from monitoring.queries.paging import Page, decode_moment, encode
+from monitoring.queries.ledger import MOST_EXPORTED
+from monitoring.queries.paging import Page, decode_moment, page_of
 from monitoring.queries.resources import ids_of
 from monitoring.rotation.policy import Rule
 
-OVERDUE = "value_since + make_interval(days => days) <= %(now)s"
+EXPORT_CHUNK = 10_000  # no index has the order of ages: each part costs a look at every resource
+PAST_POLICY = "value_since + make_interval(days => days) <= %(now)s"
 
 # Since when a value is as it is, and after how many days the policy wants another one (null: it says nothing).
 AGED = """
@@ -39,7 +41,7 @@ CONDITIONS = {
     "youngest": "r.value_since <= %(youngest)s",
     "rotated": "r.rotated_at IS NOT NULL",
     "not_seen": "r.rotated_at IS NULL",
-    "overdue": f"r.{OVERDUE}",
+    "past": f"r.{PAST_POLICY}",
     "last": "(r.value_since, r.id) > (%(last_since)s, %(last_id)s)",
 }
 
@@ -51,7 +53,7 @@ OLDER = ", ".join(
     for place in range(len(AGE_BOUNDS) + 1)
 )
 COUNTS = f"""
-SELECT count(*) FILTER (WHERE {OVERDUE}), count(days), count(own_days), {OLDER} FROM ({{aged}}) aged
+SELECT count(*) FILTER (WHERE {PAST_POLICY}), count(days), count(own_days), {OLDER} FROM ({{aged}}) aged
 """  # noqa: S608 - no value is put into the text
 
 ROWS = """
@@ -75,13 +77,13 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Ages of all that can rotate. `overdue` by policy, of the `ruled` ones that it says anything of.
+    """Ages of all that can rotate. `past_policy` ones are past their policy, of the `ruled` ones that have one.
 
     `own` have a number of days of their own.
     """
 
     buckets: tuple[Bucket, ...]
-    overdue: int
+    past_policy: int
     ruled: int
     own: int
 
@@ -125,7 +127,8 @@ class Aged:
         return self.since + timedelta(days=self.days) if self.days else None
 
     @property
-    def overdue(self) -> bool:
+    def past_policy(self) -> bool:
+        """Whether it should have been rotated by now."""
         return self.due_at is not None and self.due_at <= self.now
 
 
@@ -135,14 +138,14 @@ def histogram(filters: AgeFilters, rules: Sequence[Rule], now: datetime) -> Hist
     It reads every resource that can rotate.
     """
     params = _params(filters, now)
-    for name in ("oldest", "youngest", "rotated", "not_seen", "overdue"):
+    for name in ("oldest", "youngest", "rotated", "not_seen", "past"):
         params.pop(name, None)
     bounds = [now + timedelta(days=1), *(now - timedelta(days=days) for days in AGE_BOUNDS)]
     params |= {f"bound{place}": bound for place, bound in enumerate(bounds)}
-    ((overdue, ruled, own, *older),) = _fetch(COUNTS, params, rules)
+    ((past_policy, ruled, own, *older),) = _fetch(COUNTS, params, rules)
     rotated, not_seen = older[: len(AGES)], older[len(AGES) :]
     buckets = map(Bucket, AGES, _between(rotated), _between(not_seen))
-    return Histogram(tuple(buckets), overdue, ruled, own)
+    return Histogram(tuple(buckets), past_policy, ruled, own)
 
 
 def _between(older: Sequence[int]) -> list[int]:
@@ -157,8 +160,27 @@ def ages_of(filters: AgeFilters, rules: Sequence[Rule], now: datetime, cursor: s
         last_since, last_id = decode_moment(cursor)
         params |= {"last": True, "last_since": last_since, "last_id": last_id}
     found = [_aged(*row, now=now) for row in _fetch(ROWS, {**params, "limit": limit + 1}, rules)]
-    rows = tuple(found[:limit])
-    return Page(rows, encode((rows[-1].since, rows[-1].resource_id)) if len(found) > limit else "")
+    return page_of(found, limit, lambda row: (row.since, row.resource_id))
+
+
+def export(filters: AgeFilters, rules: Sequence[Rule], now: datetime, *, chunk: int = EXPORT_CHUNK) -> Iterator[Aged]:
+    """All that can rotate, the oldest first, at most MOST_EXPORTED; read in parts, so that no connection is held open.
+
+    Raises WrongParameter before the first row, when it is called.
+    """
+    return _exported(
+        ages_of(filters, rules, now, limit=chunk), lambda cursor: ages_of(filters, rules, now, cursor, chunk)
+    )
+
+
+def _exported(page: Page[Aged], following: Callable[[str], Page[Aged]]) -> Iterator[Aged]:
+    left = MOST_EXPORTED
+    while True:
+        yield from page.rows[:left]
+        left -= len(page.rows)
+        if left <= 0 or not page.next:
+            return
+        page = following(page.next)
 
 
 def _aged(*row: Any, now: datetime) -> Aged:
@@ -181,7 +203,7 @@ def _params(filters: AgeFilters, now: datetime) -> dict[str, Any]:
         "namespaces": list(filters.namespaces),
         "names": list(filters.names),
         "q": re.escape(filters.q),
-        **{name: True for name in (filters.seen, filters.due) if name},
+        **{name: True for name in (filters.seen, filters.policy) if name},
     }
     if filters.age:
         place = AGES.index(filters.age)

@@ -109,8 +109,12 @@ def needs_someone(
     A poison object leads, because nothing else of its cluster can be believed; then what we cannot see (from `seen`,
     one line per reason), then worst first.
     """
+    return led(causes(CauseFilters(), now, limit=limit, overdue=overdue), seen, limit)
+
+
+def led(found: Page[Cause], seen: Coverage, limit: int) -> tuple[tuple[Cause, ...], bool]:
+    """`needs_someone` from the first causes and the coverage of one moment."""
     silent = _silent_lines(seen.silent)[:limit]
-    found = causes(CauseFilters(), now, limit=limit, overdue=overdue)
     poison = [line for line in found.rows if _is_poison(line.finding)]
     others = [line for line in found.rows if not _is_poison(line.finding)]
     lines = [*poison[: limit - len(silent)], *silent, *others]
@@ -137,7 +141,7 @@ def ranked(estate: Estate, filters: CauseFilters, cursor: str = "", limit: int =
     rows = _rows(filters, chosen, estate, told)
     groups = {group["signature"]: group for group in _groups(rows, filters, told, start + limit + 1)}
     order = sorted({*groups, *told}, key=lambda signature: _rank(signature, groups.get(signature), told))
-    lines = _lines(order[start : start + limit], rows, groups, told)
+    lines = _lines(order[start : start + limit], estate, rows, groups, told)
     return Page(lines, encode((start + limit, 0)) if len(order) > start + limit else "")
 
 
@@ -247,13 +251,17 @@ def _is_poison(finding: Finding | None) -> bool:
 
 
 def _lines(
-    signatures: Sequence[str], rows: QuerySet[Any], groups: Mapping[str, Mapping[str, Any]], told: Told
+    signatures: Sequence[str],
+    estate: Estate,
+    rows: QuerySet[Any],
+    groups: Mapping[str, Mapping[str, Any]],
+    told: Told,
 ) -> tuple[Cause, ...]:
     shared = rows.filter(signature__in=list(signatures))
     store_first = Case(When(kind__in=STORES, then=Value(0)), default=Value(1), output_field=IntegerField())
     worst = shared.order_by("signature", store_first, "-health", "-id").distinct("signature").values("pk")
     # The condition on health is repeated, or the estate of a moment would be read whole.
-    roots = {root.signature: root for root in rows.model.objects.filter(pk__in=worst, health__gte=Health.AT_RISK)}
+    roots = {root.signature: root for root in estate.resources.filter(pk__in=worst, health__gte=Health.AT_RISK)}
     lines = (
         _line(signature, groups.get(signature), told.get(signature, []), roots.get(signature))
         for signature in signatures

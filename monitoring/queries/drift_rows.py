@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from django.db import connection
-
 from clusters.facts import ClassFacts, Facts, RefreshedFacts, ResourceKey, StoreFacts, facts_from_json
 from monitoring import drift as rules
-from monitoring.drift import Spec, ValueDrift, Values, VersionDrift
+from monitoring.drift import Spec, ValueDrift, VersionDrift, is_excepted
 from monitoring.health import Health
 from monitoring.known import as_json, decoded
+from monitoring.queries.rows import fetch
 
 CLASS_KIND, MOUNT_KIND = "SecretProviderClass", "SecretProviderClassPodStatus"
 
@@ -43,7 +42,7 @@ FROM found GROUP BY place, spec, tag, health ORDER BY place
 """
 
 STORES = """
-SELECT r.cluster_id, r.kind, r.namespace, r.name, r.facts->>'provider', r.facts->>'path', r.facts->>'source'
+SELECT r.cluster_id, r.kind, r.namespace, r.name, r.facts->>'provider', r.facts->>'path', r.source
 FROM json_to_recordset(%(stores)s) AS s(cluster_id bigint, kind text, namespace text, name text)
 JOIN monitoring_resource r USING (cluster_id, kind, namespace, name)
 """
@@ -56,7 +55,7 @@ JOIN monitoring_reference f ON (f.cluster_id, f.relation, f.target_kind, f.targe
     = (r.cluster_id, 'class', r.kind, r.namespace, r.name)
 JOIN monitoring_resource m ON m.id = f.resource_id AND m.kind = 'SecretProviderClassPodStatus'
 CROSS JOIN LATERAL jsonb_to_recordset(m.facts->'objects') AS o(id text, version text)
-WHERE r.facts->>'source' <> '' AND o.version <> '' GROUP BY 1, 2, 3
+WHERE r.source > '' AND o.version <> '' GROUP BY 1, 2, 3
 """
 
 
@@ -64,13 +63,15 @@ WHERE r.facts->>'source' <> '' AND o.version <> '' GROUP BY 1, 2, 3
 class Scope:
     """The clusters that are compared: by id their names, by name the label by which values must differ.
 
-    `fresh` are their kinds that we know now, `not_installed` those that are not there.
+    `excepted` are fields that may differ (drift.is_excepted), `fresh` their kinds that we know now, `not_installed`
+    those that are not there.
     """
 
     names: Mapping[int, str]
     labels: Mapping[str, str]
     fresh: frozenset[tuple[int, str]]
     not_installed: frozenset[tuple[int, str]]
+    excepted: tuple[str, ...] = ()
 
     def sees(self, cluster_id: int, kind: str) -> bool:
         return (cluster_id, kind) in self.fresh
@@ -96,7 +97,9 @@ class DriftRow:
 
     `cells` are those where it is, `missing` where it is not, `not_installed` where its kind is not; of all others we do
     not know now. `values` is None for kinds of whose values nothing is ever known; `without_t2` are clusters whose
-    Secrets we do not see. `shared` are clusters that have one value though they must differ.
+    Secrets we do not see. `shared` are clusters that have one value though they must differ, `conflicts` what differs
+    of values though it need not. Fields that are `excepted` (drift.is_excepted) are not in `specs`, `versions` and
+    `conflicts`.
     """
 
     key: ResourceKey
@@ -108,6 +111,8 @@ class DriftRow:
     without_t2: frozenset[str]
     versions: tuple[VersionDrift[str], ...]
     shared: tuple[tuple[str, ...], ...]
+    conflicts: tuple[ValueDrift[str], ...] = ()
+    excepted: tuple[str, ...] = ()
 
     @property
     def full_name(self) -> str:
@@ -115,24 +120,35 @@ class DriftRow:
 
     @property
     def differs(self) -> bool:
-        return bool(self.specs or self.versions or self.shared) or self.values_differ
+        """Whether it is not as the clusters agreed: alike where they should be, with other values where they must."""
+        return self.disagrees or bool(self.shared)
 
     @property
-    def values_differ(self) -> bool:
-        return self.values is not None and self.values.verdict == Values.DIFFER
+    def disagrees(self) -> bool:
+        return bool(self.specs or self.versions or self.conflicts)
 
     @cached_property
     def odd(self) -> frozenset[str]:
         """Clusters that are not of the majority in something; where there is none, all of them."""
-        groupings = [list(values.values()) for values in self.specs.values()]
-        if self.values_differ and self.values:
-            groupings.append([clusters for _, clusters in self.values.groups])
+        groupings = []
         for version in self.versions:
             by_versions: dict[tuple[str, ...], list[str]] = defaultdict(list)
             for cluster, versions in version.versions.items():
                 by_versions[versions].append(cluster)
             groupings.append([tuple(clusters) for clusters in by_versions.values()])
+        of_fields = (cluster for clusters in self.odd_in.values() for cluster in clusters)
+        return self.odd_values.union(of_fields, *map(_minority, groupings))
+
+    @cached_property
+    def odd_values(self) -> frozenset[str]:
+        """The same for values that need not differ."""
+        groupings = ([clusters for _, clusters in values.groups] for values in self.conflicts)
         return frozenset(cluster for groups in groupings for cluster in _minority(groups))
+
+    @cached_property
+    def odd_in(self) -> Mapping[str, frozenset[str]]:
+        """The same by field of `specs`."""
+        return {field: frozenset(_minority(list(values.values()))) for field, values in self.specs.items()}
 
 
 def _minority(groups: list[tuple[str, ...]]) -> Iterable[str]:
@@ -142,10 +158,11 @@ def _minority(groups: list[tuple[str, ...]]) -> Iterable[str]:
 
 
 class Candidate(NamedTuple):
-    """An object, and the resources that it is in the compared clusters."""
+    """An object, the resources that it is in the compared clusters, and which of the compared objects of its page."""
 
     key: ResourceKey
     ids: Sequence[int]
+    compared: int
 
 
 def drift_rows(candidates: Sequence[Candidate], scope: Scope) -> list[DriftRow]:
@@ -153,7 +170,7 @@ def drift_rows(candidates: Sequence[Candidate], scope: Scope) -> list[DriftRow]:
     if not candidates:
         return []
     keys = [candidate.key for candidate in candidates]
-    objects = as_json([{"place": place, "ids": list(ids)} for place, (_, ids) in enumerate(candidates)])
+    objects = as_json([{"place": place, "ids": list(ids)} for place, (_, ids, _) in enumerate(candidates)])
     states = [_State.of(keys[row[0]].kind, *row) for row in fetch(STATES, {"objects": objects, "status": STATUS})]
     stores = _stores(states)
     mounted = _mounted(objects, scope) if any(key.kind == CLASS_KIND for key in keys) else {}
@@ -232,19 +249,24 @@ def _row(
         if isinstance(state.facts, ClassFacts)
         for number in state.ids
     }
-    values = rules.value_drift({name: cell.tag for name, cell in seen.items()}) if _has_values(states) else None
+    has_values = _has_values(states)
+    tags = {name: cell.tag for name, cell in seen.items()} if has_values else {}
+    values = rules.value_drift(tags) if has_values else None
+    versions = rules.version_drift({names[number]: found for number, found in mounted.items()}, sources)
     return DriftRow(
         key=key,
         cells=present,
         missing=tuple(name for number, name in elsewhere if scope.sees(number, key.kind)),
         not_installed=tuple(name for number, name in elsewhere if (number, key.kind) in scope.not_installed),
-        specs=rules.differences({name: cell.spec for name, cell in seen.items()}),
+        specs=rules.differences({name: cell.spec for name, cell in seen.items()}, scope.excepted),
         values=values,
         without_t2=frozenset(
             name for number, name in names.items() if name in seen and not scope.sees(number, "Secret")
         ),
-        versions=rules.version_drift({names[number]: found for number, found in mounted.items()}, sources),
+        versions=tuple(one for one in versions if not is_excepted(f"version of {one.object_id}", scope.excepted)),
         shared=rules.shared_values(values, scope.labels) if values else (),
+        conflicts=() if is_excepted("value", scope.excepted) else rules.value_conflicts(tags, scope.labels),
+        excepted=scope.excepted,
     )
 
 
@@ -269,10 +291,3 @@ def _cells(kind: str, state: _State, stores: Mapping[StoreName, StoreFacts], sco
             spec=specs[known],
             tag=state.tag if scope.sees(cluster_id, "Secret") else "",
         )
-
-
-def fetch(sql: str, params: Mapping[str, Any]) -> list[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        rows: list[Any] = cursor.fetchall()
-    return rows

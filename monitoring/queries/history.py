@@ -59,7 +59,7 @@ class Change:
 def transitions(
     filters: TransitionFilters, cursor: str = "", limit: int = 50, *, at: datetime | None = None
 ) -> Page[Change]:
-    """Transitions of judged kinds (until `at`), newest first. At most three SQL statements. Raises WrongParameter."""
+    """Transitions of judged kinds (until `at`), newest first. At most four SQL statements. Raises WrongParameter."""
     rows = told(Transition.objects.filter(_transition_condition(filters))).select_related("cluster")
     if at:
         rows = rows.filter(at__lte=at)
@@ -100,9 +100,11 @@ def _transition_condition(filters: TransitionFilters) -> Q:
 
 
 def _named_like(resource_id: int) -> Q:
-    """Where the transitions of a resource are found by index. Of one that is gone only its number is known."""
-    key = Resource.objects.filter(pk=resource_id).values("cluster_id", "kind", "namespace", "name").first()
-    return Q(**key) if key else Q()
+    """Where the transitions of a resource are found by index; of one that is gone its removal tells."""
+    rows = (Resource.objects.filter(pk=resource_id), Transition.objects.filter(resource_id=resource_id, to_health=None))
+    found = (row.values("cluster_id", "kind", "namespace", "name").first() for row in rows)
+    key = next(filter(None, found), None)
+    return Q(**key) if key else Q(pk__in=())
 
 
 def collections(

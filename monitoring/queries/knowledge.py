@@ -199,6 +199,12 @@ def _unreadable(read: QuerySet[Cursor]) -> tuple[Unreadable, ...]:
     return tuple(Unreadable(kind, outcome, tuple(found)) for (kind, outcome), found in names.items())
 
 
+def reads_secrets(cluster_id: int) -> bool:
+    """Whether the newest collection read the metadata of Secrets: the tier T2 is granted. One SQL statement."""
+    read = Cursor.objects.filter(cluster_id=cluster_id, kind="Secret", outcome__in=(Outcome.COMPLETE, Outcome.DELTA))
+    return read.exists()
+
+
 def is_silent(now: datetime) -> Q:
     """`not reports(...)` as a condition on Cluster."""
     return Q(state__answered_at__isnull=True) | Q(state__answered_at__lt=_oldest_fresh(now, "interval_seconds"))

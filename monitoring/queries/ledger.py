@@ -13,6 +13,8 @@ from django.db import connection
 
 from clusters.facts import ResourceKey
 from monitoring.filters.rotations import LedgerFilters
+from monitoring.models import Rotation
+from monitoring.queries import past
 from monitoring.queries.paging import Page, decode_moment, encode
 from monitoring.queries.resources import JudgedResource, ids_of
 from monitoring.rotation.base import Confidence, Source
@@ -26,14 +28,14 @@ MOST_OF_ONE = 10
 
 # Each kind and each confidence have sources of their own, by which an index finds their rows.
 OF_KIND = {
-    "ExternalSecret": {Source.TARGET, Source.UPDATED},
+    "ExternalSecret": {Source.TARGET, Source.UPDATED, Source.WRITTEN},
     "SealedSecret": {Source.RESEALED},
     "SecretProviderClass": {Source.MOUNT},
     "SealingKey": {Source.RENEWED},
 }
 OF_CONFIDENCE = {
     Confidence.PROVED: {Source.TARGET, Source.MOUNT, Source.RENEWED},
-    Confidence.LIKELY: {Source.UPDATED},
+    Confidence.LIKELY: {Source.UPDATED, Source.WRITTEN},
     Confidence.INFERRED: {Source.RESEALED},
 }
 CONDITIONS = {
@@ -112,10 +114,11 @@ class LedgerRow:
 
 @dataclass(frozen=True)
 class Day:
-    """How many rotations a day (in UTC) had; counting stops at MOST_A_DAY."""
+    """How many rotations a day (in UTC) had; counting stops at MOST_A_DAY. Not `known`: it lies before our records."""
 
     date: date
     number: int
+    known: bool = True
 
     @property
     def exact(self) -> bool:
@@ -152,7 +155,7 @@ def _exported(params: dict[str, Any], chunk: int) -> Iterator[LedgerRow]:
 
 
 def calendar(filters: LedgerFilters, now: datetime, *, at: datetime | None = None) -> tuple[Day, ...]:
-    """The days of the last 13 weeks, of which the first begins on a Monday. At most two SQL statements.
+    """The days of the last 13 weeks, of which the first begins on a Monday. At most four SQL statements.
 
     The filters' own moments do not count: the days of the calendar are what one chooses them by.
     """
@@ -161,7 +164,22 @@ def calendar(filters: LedgerFilters, now: datetime, *, at: datetime | None = Non
     first = today - timedelta(days=today.weekday(), weeks=WEEKS - 1)
     sql = DAYS_OF_FEW if filters.namespaces or filters.names or filters.q else DAYS
     rows = _fetch(sql, {**params, "first": first, "last_day": today, "most": MOST_A_DAY})
-    return tuple(Day(day, number) for day, number in rows)
+    known_from = _first_day()
+    return tuple(Day(day, number, known_from is not None and day >= known_from) for day, number in rows)
+
+
+def check(since: datetime | None) -> None:
+    """Raises WrongParameter for a beginning that lies on an earlier day than all that is known. Two SQL statements."""
+    known_from = _first_day() if since else None
+    if since and (known_from is None or since.date() < known_from):
+        past.check(since, "from")
+
+
+def _first_day() -> date | None:
+    """That of our first record, or of what the first readings told of the time before."""
+    told = Rotation.objects.order_by("at").values_list("at", flat=True).first()
+    known = [moment for moment in (told, past.first_record()) if moment]
+    return min(known).astimezone(UTC).date() if known else None
 
 
 def rotations_of(resource: JudgedResource, limit: int = MOST_OF_ONE) -> tuple[LedgerRow, ...]:

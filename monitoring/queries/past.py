@@ -5,29 +5,29 @@ pages of that time still showed what was last known. Every function makes a cons
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import cast
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
 
 from clusters.models import Cluster
 from clusters.observations import Outcome
-from monitoring.families import FAMILIES, JUDGED_KINDS, OPTIONAL_KINDS
+from monitoring.families import FAMILIES, FAMILY_OF, JUDGED_KINDS, OPTIONAL_KINDS, Family
 from monitoring.filters import CauseFilters, ResourceFilters, WrongParameter
 from monitoring.health import WORST_FIRST, Health
 from monitoring.known import decoded
 from monitoring.models import ClusterState, Cursor, Gap, HealthCount, PastResource, Resource, Transition
-from monitoring.queries.causes import Cause, Estate, ranked
-from monitoring.queries.fleet import ClusterRow, cell
+from monitoring.queries.causes import Cause, Estate, led, ranked
+from monitoring.queries.fleet import ClusterRow, FamilyRow, cell
 from monitoring.queries.knowledge import Coverage, Overdue, Silent, is_overdue
 from monitoring.queries.lints import Lint, counted
 from monitoring.queries.paging import Page, decode_numbers, decode_ranked, page_of
-from monitoring.queries.resources import JudgedResource, Unseen, filtered
+from monitoring.queries.past_rows import page_rows
+from monitoring.queries.resources import JudgedResource, Unseen
 
 REQUIRED_KINDS = frozenset(JUDGED_KINDS) - frozenset(OPTIONAL_KINDS)
 
@@ -56,17 +56,14 @@ SELECT p.cluster_id, p.from_health, p.findings, p.lints FROM clusters_cluster c 
 """
 
 
-@contextmanager
-def moment(at: datetime) -> Iterator[None]:
-    """Inside, PastResource is the estate at `at`."""
-    with transaction.atomic(), connection.cursor() as sql:
-        sql.execute("SELECT set_config('secretsdash.at', %s, true)", [at.isoformat()])
-        yield
+def first_record() -> datetime | None:
+    """The first moment of which anything is known. One SQL statement."""
+    return Transition.objects.filter(turned=True).order_by("at", "id").values_list("at", flat=True).first()
 
 
 def check(at: datetime, name: str = "at") -> None:
     """Raises WrongParameter for a moment before the first of which anything is known. One SQL statement."""
-    first = Transition.objects.filter(turned=True).order_by("at", "id").values_list("at", flat=True).first()
+    first = first_record()
     if first is None:
         raise WrongParameter(name, "lies before our first record: nothing was recorded yet")
     if at < first:
@@ -123,9 +120,7 @@ def resources(
         raise WrongParameter("store", "cannot be asked of the past: what refers to what is known of the present only")
     unseen = gaps(at, now)
     overdue = _overdue(unseen)
-    with moment(at):
-        rows = filtered(filters, overdue, PastResource.objects.select_related("cluster"))
-        found = _page_of(rows, filters, cursor, limit, may_be_healthy=_may_be_healthy(filters, overdue))
+    found = page_rows(filters, overdue, at, decode_numbers(cursor) if cursor else None, limit + 1)
     page = page_of(found, limit, lambda row: (row.health, row.id))
     return Page(tuple(_judged(row, at, unseen) for row in page.rows), page.next)
 
@@ -135,35 +130,10 @@ def _judged(row: PastResource, at: datetime, unseen: Gaps) -> PastJudged:
     return PastJudged(cast(Resource, row), at, unseen.get((row.cluster_id, row.kind)))
 
 
-def _page_of(
-    rows: QuerySet[PastResource], filters: ResourceFilters, cursor: str, limit: int, *, may_be_healthy: bool
-) -> list[PastResource]:
-    """Unhealthy ones first, then healthy ones: each in the order that an index has (see PastResource)."""
-    health, last_id = decode_numbers(cursor) if cursor else (max(Health) + 1, 0)
-    found: list[PastResource] = []
-    if health > Health.HEALTHY:
-        unwell = rows.filter(Q(health__lt=health) | Q(health=health, id__lt=last_id), health__gt=Health.HEALTHY)
-        found = list(unwell.order_by("-health", "-id")[: limit + 1])
-    if len(found) <= limit and may_be_healthy:
-        well = rows.filter(health=Health.HEALTHY)
-        well = well.filter(id__lt=last_id) if health == Health.HEALTHY else well
-        found += list(well.order_by("-id")[: limit + 1 - len(found)])
-    return found
-
-
-def _may_be_healthy(filters: ResourceFilters, overdue: Overdue) -> bool:
-    """Whether a healthy state can fit at all: looking for what cannot be there would read everything."""
-    if filters.signatures or filters.cause_classes:
-        return False
-    unseen = Health.UNKNOWN in filters.healths and bool(overdue.groups)
-    return not filters.healths or Health.HEALTHY in filters.healths or unseen
-
-
 def resource(resource_id: int, at: datetime, now: datetime) -> PastJudged | None:
     """One resource as it was, or None if it did not exist then."""
     unseen = gaps(at, now)
-    with moment(at):
-        row = PastResource.objects.select_related("cluster").filter(pk=resource_id).first()
+    row = PastResource.at(at).select_related("cluster").filter(pk=resource_id).first()
     return _judged(row, at, unseen) if row else None
 
 
@@ -176,9 +146,12 @@ def causes(filters: CauseFilters, at: datetime, now: datetime, cursor: str = "",
         for state in cluster_states(at).values()
         if state.health >= Health.AT_RISK and state.cluster_id not in silent
     ]
-    with moment(at):
-        estate = Estate(PastResource.objects.all(), _overdue(unseen), told)
-        return ranked(estate, filters, cursor, limit)
+    return ranked(Estate(PastResource.at(at), _overdue(unseen), told), filters, cursor, limit)
+
+
+def needs_someone(at: datetime, now: datetime, *, seen: Coverage, limit: int = 10) -> tuple[tuple[Cause, ...], bool]:
+    """As `queries.needs_someone`, at `at`."""
+    return led(causes(CauseFilters(), at, now, limit=limit), seen, limit)
 
 
 def lints(at: datetime) -> tuple[Lint, ...]:
@@ -217,17 +190,26 @@ def counts(at: datetime) -> dict[int, dict[str, dict[Health, int]]]:
         for cluster_id, kind, number in since.filter(**ends).annotate(total=Count("id")).order_by():
             totals[cluster_id, kind] += sign * number
     found: dict[int, dict[str, dict[Health, int]]] = defaultdict(lambda: defaultdict(dict))
-    with moment(at):
-        unwell = PastResource.objects.filter(kind__in=JUDGED_KINDS, health__gt=Health.HEALTHY)
-        for cluster_id, kind, health, number in (
-            unwell.values_list("cluster_id", "kind", "health").annotate(total=Count("id")).order_by()
-        ):
-            found[cluster_id][kind][Health(health)] = number
-            totals[cluster_id, kind] -= number
+    unwell = PastResource.at(at).filter(kind__in=JUDGED_KINDS, health__gt=Health.HEALTHY)
+    counted = unwell.values_list("cluster_id", "kind", "health").annotate(total=Count("id")).order_by()
+    for cluster_id, kind, health, number in counted:
+        found[cluster_id][kind][Health(health)] = number
+        totals[cluster_id, kind] -= number
     for (cluster_id, kind), number in totals.items():
         if number > 0:
             found[cluster_id][kind][Health.HEALTHY] = number
     return found
+
+
+def family_totals(at: datetime, now: datetime) -> tuple[FamilyRow, ...]:
+    """As `queries.family_totals`, at `at`."""
+    unseen = gaps(at, now)
+    totals: dict[Family, dict[Health, int]] = {family: dict.fromkeys(WORST_FIRST, 0) for family in FAMILIES}
+    for cluster_id, kinds in counts(at).items():
+        for kind, found in kinds.items():
+            for health, number in found.items():
+                totals[FAMILY_OF[kind]][Health.UNKNOWN if (cluster_id, kind) in unseen else health] += number
+    return tuple(FamilyRow(family, found) for family, found in totals.items())
 
 
 def cluster_rows(

@@ -201,11 +201,7 @@ def ids_of(patterns: tuple[str, ...]) -> list[int] | None:
 
 def filtered(filters: ResourceFilters, overdue: Overdue, estate: QuerySet[Row]) -> QuerySet[Row]:
     """The rows of `estate` that fit. Conditions repeat those of the partial indexes, or Postgres could not use them."""
-    rows = estate.filter(_common(filters), _health_condition(filters.healths, overdue))
-    if filters.namespaces:
-        rows = rows.filter(namespace__in=filters.namespaces)
-    if filters.names:
-        rows = rows.filter(name__in=filters.names)
+    rows = named(filters, estate.filter(_health_condition(filters.healths, overdue)))
     if filters.stores:
         rows = rows.filter(_store_condition(filters.stores))
     if filters.findings:
@@ -222,6 +218,16 @@ def filtered(filters: ResourceFilters, overdue: Overdue, estate: QuerySet[Row]) 
         for rule in filters.lints:
             advised |= Q(lints__contains=[{"rule": rule}])
         rows = rows.filter(advised).exclude(lints=[])
+    return rows
+
+
+def named(filters: ResourceFilters, estate: QuerySet[Any]) -> QuerySet[Any]:
+    """The rows that fit by what never changes of a resource. They have its fields, and with `q` a `search`."""
+    rows = estate.filter(_common(filters))
+    if filters.namespaces:
+        rows = rows.filter(namespace__in=filters.namespaces)
+    if filters.names:
+        rows = rows.filter(name__in=filters.names)
     if filters.q:
         # A regular expression without any operator, because ~* uses the trigram index and Django's icontains,
         # which compares UPPER(search), does not.

@@ -1,34 +1,29 @@
 """Keys at providers that several clusters read, and how their changes arrive there (see monitoring.rotation.waves).
 
-Two stores of one source lead to the same provider, as far as stores tell; so one key in both is the same key. Of
-mounts it is the source of the class, and the object. Every function makes a constant number of SQL statements.
+Every function makes a constant number of SQL statements.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
-
-from django.db import connection
 
 from clusters.facts import ResourceKey, key_digest
 from monitoring.filters.rotations import WaveFilters
 from monitoring.health import Health
 from monitoring.known import as_json, decoded
 from monitoring.queries.knowledge import READ_BEFORE
+from monitoring.queries.provider_keys import STORES, ProviderKey, chosen, key_at
+from monitoring.queries.rows import fetch
 from monitoring.rotation.base import Confidence
 from monitoring.rotation.waves import Arrival, Pickup, Reader, Standing, Wave, standings, waves_of, window_of
 
-RECENT = timedelta(days=30)
-MOST_RECENT = 2000  # rotations that the list of waves looks at
-MOST_KEYS = 200  # keys whose readers it loads
 MOST_WAVES = 100
 MOST_READERS = 500  # of one key
 PER_READER = 20  # rotations of each
 MOUNT_WINDOW = timedelta(minutes=10)
-STORES = "('SecretStore', 'ClusterSecretStore')"
 
 SEEN = f"known.read_at >= {READ_BEFORE % '%(now)s'}"
 
@@ -40,8 +35,8 @@ WITH wanted AS (
 ), readers AS (
     SELECT w.place, f.resource_id, min(s.facts->>'path') AS path,
         row_number() OVER (PARTITION BY w.place ORDER BY f.resource_id) AS number
-    FROM wanted w JOIN monitoring_resource s ON s.kind IN {STORES} AND s.facts->>'source' = w.source
-        AND s.facts->>'source' = ANY(%(sources)s)
+    FROM wanted w JOIN monitoring_resource s ON s.kind IN {STORES} AND s.source = w.source
+        AND s.source = ANY(%(sources)s) AND s.source > ''
     JOIN monitoring_reference f ON (f.cluster_id, f.target_kind, f.target_namespace, f.target_name, f.relation)
         = (s.cluster_id, s.kind, s.namespace, s.name || '#' || w.digest, 'key')
     GROUP BY w.place, f.resource_id
@@ -66,8 +61,8 @@ SELECT w.place, r.id, r.cluster_id, cluster.name, r.kind, r.namespace, r.name, r
     coalesce({SEEN}, false), coalesce(state.clock_offset_ms, 0), r.facts->>'provider', NULL, NULL, NULL, NULL,
     mounted.versions
 FROM json_to_recordset(%(keys)s) AS w(place int, source text, object text)
-JOIN monitoring_resource r ON r.kind = 'SecretProviderClass' AND r.facts->>'source' = w.source
-    AND r.facts->>'source' = ANY(%(sources)s)
+JOIN monitoring_resource r ON r.kind = 'SecretProviderClass' AND r.source = w.source
+    AND r.source = ANY(%(sources)s) AND r.source > ''
     AND r.facts->'objects' ?| ARRAY[w.object, regexp_replace(w.object, '^.*/', '')]
 JOIN clusters_cluster cluster ON cluster.id = r.cluster_id
 LEFT JOIN monitoring_clusterstate state ON state.cluster_id = r.cluster_id
@@ -98,78 +93,6 @@ CROSS JOIN LATERAL (
     ORDER BY r.at DESC LIMIT %(per_reader)s
 ) n
 """
-
-OBJECTS = "SELECT object_id FROM monitoring_mountedversion WHERE source = %(source)s"
-
-# The store of a key is what stands before the digest in the name of its reference (clusters.kinds.external_secrets).
-RECENTLY = """
-WITH newest AS (
-    SELECT r.cluster_id, r.kind, r.namespace, r.name, r.object, r.at FROM monitoring_rotation r
-    WHERE r.kind IN ('ExternalSecret', 'SecretProviderClass') AND r.at > %(since)s
-    ORDER BY r.at DESC, r.id DESC LIMIT %(rotations)s
-), rotated AS (
-    SELECT o.id, n.kind, n.object, o.facts->>'source' AS source, max(n.at) AS at FROM newest n
-    JOIN monitoring_resource o ON (o.cluster_id, o.kind, o.namespace) = (n.cluster_id, n.kind, n.namespace)
-        AND o.name BETWEEN n.name AND n.name
-    GROUP BY o.id, n.kind, n.object
-), read AS (
-    SELECT s.facts->>'source' AS source, split_part(f.target_name, '#', 2) AS digest, '' AS object, n.at
-    FROM rotated n JOIN monitoring_reference f ON f.resource_id = n.id AND f.relation = 'key'
-    JOIN monitoring_resource s ON (s.cluster_id, s.kind, s.namespace)
-        = (f.cluster_id, f.target_kind, f.target_namespace)
-        AND s.name BETWEEN split_part(f.target_name, '#', 1) AND split_part(f.target_name, '#', 1)
-    WHERE n.kind = 'ExternalSecret'
-    UNION ALL
-    SELECT n.source, '', n.object, n.at FROM rotated n WHERE n.kind = 'SecretProviderClass'
-)
-SELECT source, digest, object FROM read WHERE source <> ''
-GROUP BY source, digest, object ORDER BY max(at) DESC, source, digest, object LIMIT %(most)s
-"""
-
-# What resources read; mounts tell by their versions which objects a class has.
-READ_BY = """
-SELECT f.resource_id, s.facts->>'source', split_part(f.target_name, '#', 2), ''
-FROM monitoring_reference f JOIN monitoring_resource s
-    ON (s.cluster_id, s.kind, s.namespace) = (f.cluster_id, f.target_kind, f.target_namespace)
-    AND s.name BETWEEN split_part(f.target_name, '#', 1) AND split_part(f.target_name, '#', 1)
-WHERE f.resource_id = ANY(%(ids)s) AND f.relation = 'key' AND s.facts->>'source' <> ''
-UNION
-SELECT r.id, r.facts->>'source', '', v.object_id FROM monitoring_resource r
-JOIN monitoring_mountedversion v ON v.source = r.facts->>'source'
-    AND r.facts->'objects' ?| ARRAY[v.object_id, regexp_replace(v.object_id, '^.*/', '')]
-WHERE r.id = ANY(%(ids)s) AND r.kind = 'SecretProviderClass' AND r.facts->>'source' <> ''
-ORDER BY 1, 2, 3, 4
-"""
-
-NAMED = f"""
-SELECT DISTINCT s.facts->>'source', %(digest)s, '' FROM monitoring_resource s
-JOIN monitoring_reference f ON (f.cluster_id, f.target_kind, f.target_namespace, f.target_name, f.relation)
-    = (s.cluster_id, s.kind, s.namespace, s.name || '#' || %(digest)s, 'key')
-WHERE s.kind IN {STORES} AND s.facts->>'source' <> ''
-UNION
-SELECT v.source, '', v.object_id FROM monitoring_mountedversion v
-WHERE %(property)s = '' AND v.object_id IN (%(key)s, 'secret/' || %(key)s)
-ORDER BY 1, 2, 3 LIMIT %(most)s
-"""  # noqa: S608 - no value is put into the text
-
-
-class ProviderKey(NamedTuple):
-    """A key at a provider: `source` of StoreFacts with a digest of key and property, or of ClassFacts with an object.
-
-    Its address has the digest in both cases; `object` is "" for keys of stores.
-    """
-
-    source: str
-    digest: str
-    object: str = ""
-
-    @classmethod
-    def of(cls, source: str, digest: str, object_id: str) -> "ProviderKey":
-        return cls(source, digest or key_digest(object_id, ""), object_id)
-
-    @property
-    def of_class(self) -> bool:
-        return bool(self.object)
 
 
 @dataclass(frozen=True)
@@ -241,14 +164,8 @@ class KeyRow:
 
 def key_row(source: str, digest: str, now: datetime) -> KeyRow | None:
     """One key with its readers and waves, or None if nothing reads it. Three SQL statements at most."""
-    key = ProviderKey(source, digest)
-    if len(source) == 16:
-        found = (object_id for (object_id,) in _fetch(OBJECTS, {"source": source}))
-        object_id = next((name for name in found if key_digest(name, "") == digest), "")
-        if not object_id:
-            return None
-        key = ProviderKey(source, digest, object_id)
-    return next(iter(_rows([key], now)), None)
+    key = key_at(source, digest)
+    return next(iter(_rows([key], now)), None) if key else None
 
 
 def key_rows(filters: WaveFilters, now: datetime) -> tuple[KeyRow, ...]:
@@ -256,7 +173,7 @@ def key_rows(filters: WaveFilters, now: datetime) -> tuple[KeyRow, ...]:
 
     Without a filter, keys that rotated in the last 30 days, as far as the last MOST_RECENT rotations tell.
     """
-    rows = _together(row for row in _rows(_chosen(filters, now), now) if len(row.clusters) > 1)
+    rows = _together(row for row in _rows(chosen(filters, now), now) if len(row.clusters) > 1)
     shown = [row for row in rows if row.waves or filters.key or filters.resource]
     shown.sort(key=lambda row: (not row.under_way, -_began(row), row.key))
     return tuple(shown[:MOST_WAVES])
@@ -264,26 +181,6 @@ def key_rows(filters: WaveFilters, now: datetime) -> tuple[KeyRow, ...]:
 
 def _began(row: KeyRow) -> float:
     return row.waves[0].began_at.timestamp() if row.waves else 0.0
-
-
-def keys_of(resource_ids: Collection[int]) -> dict[int, tuple[ProviderKey, ...]]:
-    """By resource: the keys that it reads at providers of which we know the source. One SQL statement."""
-    found: dict[int, list[ProviderKey]] = defaultdict(list)
-    if resource_ids:
-        for resource_id, *key in _fetch(READ_BY, {"ids": list(resource_ids)}):
-            found[resource_id].append(ProviderKey.of(*key))
-    return {resource_id: tuple(keys) for resource_id, keys in found.items()}
-
-
-def _chosen(filters: WaveFilters, now: datetime) -> list[ProviderKey]:
-    if filters.resource:
-        return list(keys_of([filters.resource]).get(filters.resource, ()))[:MOST_KEYS]
-    if filters.key:
-        digest = key_digest(filters.key, filters.property)
-        params = {"digest": digest, "key": filters.key, "property": filters.property, "most": MOST_KEYS}
-        return [ProviderKey.of(*row) for row in _fetch(NAMED, params)]
-    params = {"since": now - RECENT, "rotations": MOST_RECENT, "most": MOST_KEYS}
-    return [ProviderKey.of(*row) for row in _fetch(RECENTLY, params)]
 
 
 def _together(rows: Iterable[KeyRow]) -> list[KeyRow]:
@@ -341,7 +238,7 @@ def _states(keys: Sequence[ProviderKey], now: datetime, *, of_class: bool) -> li
     most = MOST_READERS * len(wanted) if of_class else MOST_READERS
     sources = sorted({str(key["source"]) for key in wanted})
     params = {"keys": as_json(wanted), "sources": sources, "now": now, "most": most}
-    return [_State(*row) for row in _fetch(CLASSES if of_class else EXTERNAL_SECRETS, params)]
+    return [_State(*row) for row in fetch(CLASSES if of_class else EXTERNAL_SECRETS, params)]
 
 
 Pickups = Mapping[tuple[int, str], Sequence[Pickup]]  # by resource and object
@@ -363,7 +260,7 @@ def _pickups(states: Iterable[_State], keys: Sequence[ProviderKey]) -> Pickups:
     found: dict[tuple[int, str], list[Pickup]] = defaultdict(list)
     if readers:
         params = {"readers": as_json(list(readers.values())), "per_reader": PER_READER}
-        for resource_id, object_id, at, after, before, confidence in _fetch(ROTATIONS, params):
+        for resource_id, object_id, at, after, before, confidence in fetch(ROTATIONS, params):
             pickup = Pickup(at, resource_id, after, before, Confidence(confidence))
             found[resource_id, object_id].append(pickup)
     return found
@@ -408,10 +305,3 @@ def _reader(state: _State) -> WaveReader:
         key=ResourceKey(state.kind, state.namespace, state.name),
         health=Health(state.health) if state.seen else Health.UNKNOWN,
     )
-
-
-def _fetch(sql: str, params: Mapping[str, Any]) -> list[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        rows: list[Any] = cursor.fetchall()
-    return rows

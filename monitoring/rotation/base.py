@@ -28,6 +28,7 @@ class Source(StrEnum):
 
     TARGET = "target"
     UPDATED = "updated"
+    WRITTEN = "written"
     MOUNT = "mount"
     RESEALED = "resealed"
     RENEWED = "renewed"

@@ -1,4 +1,4 @@
-"""Rotations of ExternalSecrets: a changed tag of the target proves one, an Event makes one likely.
+"""Rotations of ExternalSecrets: a changed tag of the target proves one, an Event or a write without tags is likely one.
 
 External Secrets 2.9.0. It writes `Updated` only when the target really changed (externalsecret_controller.go 966-1036),
 but labels, a hand edit that it reverts, and the double reconcile of a new generator change a target too.
@@ -103,6 +103,21 @@ def of_target(seen: Refreshed) -> Evidence | None:
     )
 
 
+def of_write(seen: Refreshed) -> Evidence | None:
+    """The target was written, by its managed fields, and nothing but a new value explains it: likely.
+
+    Only where no hash of its data is known: a hash that stayed says that the value did, and that of another algorithm
+    is why an upgraded controller writes every target.
+    """
+    target = seen.target
+    if target is None or target.before is None or target.before.data_tag or target.after.data_tag:
+        return None
+    before, at = (_written_by(seen.key.name, secret) for secret in (target.before, target.after))
+    if at is None or before is None or at <= before or _is_new(target.created_at, at) or not _is_unexplained(seen, at):
+        return None
+    return Evidence(key=seen.key, at=at, confidence=Confidence.LIKELY, source=Source.WRITTEN)
+
+
 def of_event(seen: Refreshed, known: EventNote | None, event: EventNote) -> list[Evidence]:
     """What an `Updated` Event tells, new (`known` is None) or grown: its last moment, and its first if we missed that.
 
@@ -133,6 +148,14 @@ def is_updated(event: EventNote) -> bool:
 def is_another(before: str, after: str) -> bool:
     """Whether two tags of one Secret's data tell of two values; tags that cannot be compared tell nothing."""
     return before != after and comparable(before, after)
+
+
+def was_written(before: SecretFacts, after: SecretFacts) -> bool:
+    """Whether a target may have got another value: by its tags, or without any by its managed fields."""
+    if before.data_tag or after.data_tag:
+        return is_another(before.data_tag, after.data_tag)
+    written, earlier = _written_at(after), _written_at(before)
+    return written is not None and earlier is not None and written > earlier
 
 
 def _is_unexplained(seen: Refreshed, moment: datetime) -> bool:

@@ -26,12 +26,15 @@ def diff(request: HttpRequest, now: datetime) -> HttpResponse:
     filters = parse_diff(asked, now)
     past.check(filters.before, "from")
     limit = parse_limit(asked, default=ROWS, maximum=MOST_ROWS)
-    found = query.differences(filters, asked.get("cursor", ""), limit)
+    found = query.differences(filters, now, asked.get("cursor", ""), limit)
     kept = kept_of(asked, [parameter.name for parameter in DIFF_PARAMETERS])
     # A later page compares the same two moments.
     fixed = {**kept, "to": written(filters.after)}
     context = {
-        "coverage": queries.coverage(now, queries.ids_of(filters.clusters)),
+        "coverages": [
+            (moment, past.coverage(moment, now, queries.ids_of(filters.clusters)))
+            for moment in (filters.before, filters.after)
+        ],
         "asked": filters,
         "values": {name: ",".join(kept.get(name, ())) for name, *_ in DIFF_PARAMETERS},
         "found": found,

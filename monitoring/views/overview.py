@@ -5,35 +5,50 @@ from datetime import datetime
 from django.http import HttpRequest, HttpResponse
 
 from monitoring import queries, words
-from monitoring.filters import TransitionFilters, refuse_unknown
+from monitoring.filters import AT, TransitionFilters, refuse_unknown
 from monitoring.health import Health
-from monitoring.queries import Cause, Coverage
+from monitoring.queries import Cause, ClusterRow, Coverage, FamilyRow, Page, past
 from monitoring.views import trends
-from monitoring.views.page import live, page
+from monitoring.views.page import of_moment, page, past_moment
 
 CLUSTERS_SHOWN, CHANGES_SHOWN = 12, 8
 
 
 @page
 def overview(request: HttpRequest, now: datetime) -> HttpResponse:
-    refuse_unknown(request.GET, (trends.PARAMETER,))
-    overdue = queries.overdue_pairs(now)
-    seen = queries.coverage(now)
-    families = queries.family_totals(now, overdue)
+    refuse_unknown(request.GET, (trends.PARAMETER, AT))
+    at = past_moment(request.GET, now)
+    seen, families, (problems, more), clusters = _of_then(at, now) if at else _of_now(now)
     totals = queries.health_totals(now, families)
-    problems, more = queries.needs_someone(now, overdue, seen=seen)
     context = {
         "coverage": seen,
         "sentence": sentence(problems, more, seen, sum(totals.values())),
         "totals": [(health, count, _share(health, count, totals)) for health, count in totals.items()],
         "problems": problems,
         "more_problems": more,
-        "trend": trends.panel(request.GET, now),
+        "trend": trends.panel(request.GET, at or now),
         "families": families,
-        "clusters": queries.cluster_rows(now, overdue, limit=CLUSTERS_SHOWN),
-        "changes": queries.transitions(TransitionFilters(), limit=CHANGES_SHOWN).rows,
+        "clusters": clusters,
+        "changes": queries.transitions(TransitionFilters(), limit=CHANGES_SHOWN, at=at).rows,
     }
-    return live(request, "monitoring/overview.html", now, context)
+    return of_moment(request, "monitoring/overview.html", now, context, at)
+
+
+# What one moment shows: coverage, families, what needs someone (and whether there is more), the worst clusters.
+Shown = tuple[Coverage, tuple[FamilyRow, ...], tuple[tuple[Cause, ...], bool], Page[ClusterRow]]
+
+
+def _of_now(now: datetime) -> Shown:
+    overdue, seen = queries.overdue_pairs(now), queries.coverage(now)
+    problems = queries.needs_someone(now, overdue, seen=seen)
+    clusters = queries.cluster_rows(now, overdue, limit=CLUSTERS_SHOWN)
+    return seen, queries.family_totals(now, overdue), problems, clusters
+
+
+def _of_then(at: datetime, now: datetime) -> Shown:
+    seen = past.coverage(at, now)
+    problems, clusters = past.needs_someone(at, now, seen=seen), past.cluster_rows(at, now, limit=CLUSTERS_SHOWN)
+    return seen, past.family_totals(at, now), problems, clusters
 
 
 def _share(health: Health, count: int, totals: dict[Health, int]) -> str:

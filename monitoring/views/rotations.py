@@ -1,19 +1,17 @@
 """The rotation ledger with its calendar, as a page and as a file, and the rotations of one resource."""
 
-import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from math import ceil, log
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import reverse
 
 from clusters.facts import ReconciledFacts, facts_from_json
-from clusters.observations import Outcome
 from monitoring import commands, queries, words
-from monitoring.filters import WrongParameter, parse_limit
+from monitoring.filters import parse_limit
 from monitoring.filters.rotations import (
     CONFIDENCES,
     FORMAT,
@@ -24,13 +22,14 @@ from monitoring.filters.rotations import (
     LedgerFilters,
     parse_ledger,
 )
-from monitoring.models import Cursor
 from monitoring.queries import JudgedResource, past
-from monitoring.queries.ledger import MOST_A_DAY, Day, LedgerRow, calendar, export, ledger, rotations_of
-from monitoring.queries.waves import ProviderKey, keys_of
+from monitoring.queries.ledger import MOST_A_DAY, Day, LedgerRow, calendar, check, export, ledger, rotations_of
+from monitoring.queries.provider_keys import ProviderKey, keys_of
+from monitoring.queries.rotations import Reached, reached
 from monitoring.rotation import policy
 from monitoring.rotation.base import Confidence, Source
-from monitoring.templatetags.pages import with_query, written
+from monitoring.templatetags.pages import with_query
+from monitoring.views.files import csv_file, is_file
 from monitoring.views.page import kept_of, of_moment, page, past_moment
 
 ROWS, MOST_ROWS = 50, 200
@@ -42,6 +41,7 @@ SIGNS = {Confidence.PROVED: "●", Confidence.LIKELY: "◐", Confidence.INFERRED
 HOW = {
     Source.TARGET: "the hash of the target's data changed",
     Source.UPDATED: "External Secrets reported that it wrote the target",
+    Source.WRITTEN: "External Secrets wrote the target, of whose data no hash is known",
     Source.MOUNT: "a mount changed to another version",
     Source.RESEALED: "sealed anew, and unsealed since",
     Source.RENEWED: "a sealing key was renewed",
@@ -51,28 +51,32 @@ CSV_COLUMNS = (
     *("id", "at", "seen_at", "cluster", "kind", "namespace", "name", "object"),
     *("confidence", "source", "before", "after", "resource"),
 )
-# What a spreadsheet takes for the beginning of a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class Line(NamedTuple):
-    """A row of the ledger in words. `wave` is where its wave is, "" where nothing tells who else reads the key."""
+    """A row of the ledger in words.
+
+    `wave` is where its wave is, "" where nothing tells who else reads the key; `far` how many mounts it reached by now.
+    """
 
     row: LedgerRow
     sign: str
     confidence: str
     how: str
     wave: str
+    far: str
 
 
 @page
 def rotations(request: HttpRequest, now: datetime) -> HttpResponse | StreamingHttpResponse:
     query = request.GET
-    filters, as_file = parse_ledger(query, now, FORMAT), _is_file(query)
+    filters, as_file = parse_ledger(query, now, FORMAT), is_file(query)
     limit = parse_limit(query, default=ROWS, maximum=MOST_ROWS)
     at, ids, cursor = past_moment(query, now), queries.ids_of(filters.clusters), query.get("cursor", "")
+    check(filters.since)
     if as_file:
-        return _file(filters, now, at)
+        rows = map(_cells, export(filters, at=at))
+        return csv_file(f"rotations-{at or now:%Y-%m-%d}", CSV_COLUMNS, rows)
     found = ledger(filters, cursor, limit, at=at)
     days = calendar(filters, now, at=at)
     kept = kept_of(query, [parameter.name for parameter in LEDGER_PARAMETERS])
@@ -80,7 +84,7 @@ def rotations(request: HttpRequest, now: datetime) -> HttpResponse | StreamingHt
     context = {
         "coverage": past.coverage(at, now, ids) if at else queries.coverage(now, ids),
         "found": found,
-        "lines": lines(found.rows),
+        "lines": lines(found.rows, None if at else now),
         "sentence": _sentence(days, filters),
         "months": _months(days),
         "weeks": list(_weeks(days, kept, path)),
@@ -100,17 +104,6 @@ def rotations(request: HttpRequest, now: datetime) -> HttpResponse | StreamingHt
     return of_moment(request, "monitoring/rotations.html", now, context, at)
 
 
-def _is_file(query: QueryDict) -> bool:
-    if "format" not in query:
-        return False
-    if query["format"] not in FORMAT.allowed:
-        raise WrongParameter("format", f"{query['format'][:40]!r} is not one of the allowed values", FORMAT.allowed)
-    for name in ("cursor", "limit"):
-        if name in query:
-            raise WrongParameter(name, "a file has no pages")
-    return True
-
-
 def _sentence(days: Sequence[Day], filters: LedgerFilters) -> str:
     number = sum(day.number for day in days)
     count = words.counted(number, "rotation") if number else "No rotation"
@@ -127,7 +120,7 @@ def chips_of(path: str, kept: Mapping[str, list[str]]) -> list[tuple[str, str, s
 
 
 class Square(NamedTuple):
-    """A day of the calendar. `level` is 0 for none to LEVELS for most."""
+    """A day of the calendar. `level` is 0 for none to LEVELS for most. It leads nowhere before our first record."""
 
     day: Day
     level: int
@@ -155,6 +148,8 @@ def _square(day: Day, most: int, kept: Mapping[str, list[str]], path: str, *, is
     others = {name: values for name, values in kept.items() if name not in ("from", "to")}
     count = words.counted(day.number, "rotation") if day.exact else f"{words.counted(day.number, 'rotation')} or more"
     level = ceil(LEVELS * log(1 + day.number) / log(1 + most)) if day.number else 0
+    if not day.known:
+        return Square(day, 0, "", f"unknown: {day.date.day} {day.date:%b %Y} lies before our first record")
     return Square(day, level, with_query(path, {**others, **moments}), f"{count} on {day.date.day} {day.date:%b %Y}")
 
 
@@ -162,9 +157,11 @@ def _written(day: date) -> str:
     return day.isoformat()
 
 
-def lines(rows: Sequence[LedgerRow]) -> list[Line]:
-    """One SQL statement, for what else reads the same keys."""
+def lines(rows: Sequence[LedgerRow], now: datetime | None) -> list[Line]:
+    """Two SQL statements at most: what else reads the same keys, and how far they got by `now` (None: in the past)."""
     keys = keys_of({row.resource_id for row in rows if row.resource_id is not None})
+    by_mounts = [row.id for row in rows if row.source is Source.MOUNT]
+    got = reached(by_mounts, now) if by_mounts and now else {}
     return [
         Line(
             row,
@@ -172,9 +169,15 @@ def lines(rows: Sequence[LedgerRow]) -> list[Line]:
             row.confidence.name.lower(),
             HOW[row.source],
             wave_link(row, keys.get(row.resource_id or 0, ())),
+            _far(got[row.id]) if row.id in got else "",
         )
         for row in rows
     ]
+
+
+def _far(got: Reached) -> str:
+    told = f"reached {words.number(got.mounts)} of {words.counted(got.of, 'mount')}"
+    return f"{told}; of {words.number(got.unknown)} it is not known" if got.unknown else told
 
 
 def wave_link(row: LedgerRow, keys: Sequence[ProviderKey]) -> str:
@@ -185,37 +188,13 @@ def wave_link(row: LedgerRow, keys: Sequence[ProviderKey]) -> str:
     return with_query(reverse("waves"), {"resource": row.resource_id}) if candidates else ""
 
 
-class _Lines:
-    """A file for csv.writer that gives back what is written to it."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-def _file(filters: LedgerFilters, now: datetime, at: datetime | None) -> StreamingHttpResponse:
-    writer = csv.writer(_Lines())
-    rows = export(filters, at=at)
-    text = (writer.writerow([_cell(value) for value in values]) for values in _table(rows))
-    response = StreamingHttpResponse(text, content_type="text/csv; charset=utf-8")
-    response.headers["Content-Disposition"] = f'attachment; filename="rotations-{(at or now):%Y-%m-%d}.csv"'
-    return response
-
-
-def _table(rows: Iterable[LedgerRow]) -> Iterator[Sequence[object]]:
-    yield CSV_COLUMNS
-    for row in rows:
-        told = (row.id, written(row.at), written(row.seen_at), row.cluster, *row.key, row.object)
-        yield (*told, row.confidence.name.lower(), row.source.value, row.before, row.after, row.resource_id or "")
-
-
-def _cell(value: object) -> str:
-    """As text, and so that no spreadsheet takes it for a formula."""
-    text = str(value)
-    return f"'{text}" if text.startswith(FORMULA) else text
+def _cells(row: LedgerRow) -> Sequence[object]:
+    told = (row.id, row.at, row.seen_at, row.cluster, *row.key, row.object)
+    return (*told, row.confidence.name.lower(), row.source.value, row.before, row.after, row.resource_id)
 
 
 def panel(resource: JudgedResource) -> Mapping[str, Any] | None:
-    """What templates/monitoring/_resource_rotations.html needs; None for what does not rotate. Three SQL statements."""
+    """What templates/monitoring/_resource_rotations.html needs; None for what does not rotate. Four SQL statements."""
     row = resource.row
     if row.kind not in ROTATING_KINDS:
         return None
@@ -223,12 +202,13 @@ def panel(resource: JudgedResource) -> Mapping[str, Any] | None:
     own = int(resource.facts.get("rotate_after_days", 0))
     days = policy.days_of(settings.ROTATION_POLICY, row.kind, row.namespace, row.cluster.labels, own)
     since = row.rotated_at or row.first_seen_at
+    may_tell_more = not found and row.kind == "ExternalSecret"
     named = {"cluster": row.cluster.name, "kind": row.kind, "namespace": row.namespace, "name": row.name}
     return {
-        "lines": lines(found),
+        "lines": lines(found, resource.now),
         "watched_since": row.first_seen_at,
         "is_ready": _is_ready(resource),
-        "without_t2": not found and row.kind == "ExternalSecret" and not _reads_secrets(row.cluster_id),
+        "without_t2": may_tell_more and not queries.reads_secrets(row.cluster_id),
         "due_at": since + timedelta(days=days) if days else None,
         "days": days,
         "all": with_query(reverse("rotations"), named),
@@ -238,8 +218,3 @@ def panel(resource: JudgedResource) -> Mapping[str, Any] | None:
 def _is_ready(resource: JudgedResource) -> bool:
     known = facts_from_json(resource.row.kind, resource.row.facts)
     return not isinstance(known, ReconciledFacts) or known.ready is True
-
-
-def _reads_secrets(cluster_id: int) -> bool:
-    read = Cursor.objects.filter(cluster_id=cluster_id, kind="Secret", outcome__in=(Outcome.COMPLETE, Outcome.DELTA))
-    return read.exists()

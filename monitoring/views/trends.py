@@ -1,6 +1,6 @@
 """The panel that shows counts over time, on the overview and on the page of a cluster."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -10,13 +10,12 @@ from django.urls import reverse
 
 from monitoring import charts, queries
 from monitoring.filters import TREND_WINDOWS, Parameter, parse_trend_window
-from monitoring.queries import Trend
 from monitoring.queries.trends import DAY, HOUR, WINDOWS
 from monitoring.templatetags.pages import with_query
 from monitoring.timelines import Moment
 
 PARAMETER = Parameter("trend", "How far the trend looks back.", TREND_WINDOWS, False)
-ROWS = 50
+ROWS = 24
 MERGED = {HOUR: "hour", DAY: "day"}
 
 
@@ -39,7 +38,7 @@ def panel(
     """What templates/monitoring/_trend.html needs. One SQL statement. Raises WrongParameter."""
     code = parse_trend_window(query, PARAMETER.name)
     found = queries.trend(now, code, ids)
-    rows = list(_rows(found, cluster))[::-1]
+    alike = [list(group) for _, group in groupby(found.moments, key=_unwell)][::-1]
     return {
         "known": found.known,
         "figure": charts.trend(found.moments, found.window.step) if found.known else None,
@@ -47,8 +46,8 @@ def panel(
         "window": found.window,
         "merged": MERGED.get(found.window.step, ""),
         "healths": charts.STACKED,
-        "rows": rows[:ROWS],
-        "left_out": max(len(rows) - ROWS, 0),
+        "rows": [_row(moments, found.window.step, cluster) for moments in alike[:ROWS]],
+        "left_out": max(len(alike) - ROWS, 0),
         "at": _then(cluster),
         "api_path": with_query("/api/v1/trend/", {"window": code, **({"cluster": cluster} if cluster else {})}),
     }
@@ -60,11 +59,10 @@ def _then(cluster: str, **more: str) -> str:
     return with_query(reverse("resources"), {**chosen, "health": "not_healthy", **more})
 
 
-def _rows(found: Trend, cluster: str) -> Iterator[Row]:
-    for (counts, uncounted), group in groupby(found.moments, key=_unwell):
-        same = list(group)
-        start, link = same[0].at, _then(cluster, at=f"{same[0].at:%Y-%m-%dT%H:%M:%SZ}")
-        yield Row(start, same[-1].at + found.window.step, counts, len(same) * uncounted, link)
+def _row(alike: Sequence[Moment], step: timedelta, cluster: str) -> Row:
+    start, (counts, uncounted) = alike[0].at, _unwell(alike[0])
+    link = _then(cluster, at=f"{start:%Y-%m-%dT%H:%M:%SZ}")
+    return Row(start, alike[-1].at + step, counts, len(alike) * uncounted, link)
 
 
 def _unwell(moment: Moment) -> tuple[tuple[int, ...] | None, timedelta]:

@@ -119,10 +119,35 @@ def said(row: KeyRow) -> str:
         late = f"still {'has' if behind == 1 else 'have'} an older value, {took} after the first got the new one"
         return f"{words.number(behind)} of {words.counted(number, 'resource')} {late}."
     who = f"All {number}" if have == number else f"{words.number(have)} of {words.number(number)}"
-    tell = "" if row.waves[0].by_value else ", as far as Events tell"
+    tell = _reserve(row.waves[0])
     rest = f"; {words.number(awaited)} may still do" if awaited else ""
     lost = f"; of {words.number(unknown)} it is not known" if unknown else ""
     return f"{who} picked it up within {took}{tell}{rest}{lost}."
+
+
+def _reserve(wave: Wave) -> str:
+    """What such a sentence rests on, where that is not equal values."""
+    if wave.by_value:
+        return ""
+    by_events = _by_events(wave)
+    if by_events == len(wave.arrivals):
+        return ", as far as Events tell"
+    return f", {words.number(by_events)} of them as far as Events tell" if by_events else ", as far as their times tell"
+
+
+def tells(wave: Wave) -> str:
+    """What tells that the arrivals of a wave are of one change."""
+    if wave.by_value:
+        return "equal values"
+    by_events = _by_events(wave)
+    if by_events == len(wave.arrivals):
+        return "Events alone"
+    return f"Events alone for {words.number(by_events)} of them" if by_events else "their times alone"
+
+
+def _by_events(wave: Wave) -> int:
+    """Of how many arrivals neither a tag nor a version tells."""
+    return sum(not arrival.pickup.after for arrival in wave.arrivals)
 
 
 @page
@@ -141,7 +166,8 @@ def wave(request: HttpRequest, now: datetime, source: str, digest: str) -> HttpR
         "lines": found,
         "newest": row.waves[0] if row.waves else None,
         "earlier": [
-            (other, len(other.arrivals), other.last_at - other.began_at) for other in row.waves[1 : EARLIER + 1]
+            (other, len(other.arrivals), other.last_at - other.began_at, tells(other))
+            for other in row.waves[1 : EARLIER + 1]
         ],
         "figure": _figure(row, found),
         "most_readers": MOST_READERS if len(row.readers) >= MOST_READERS else 0,

@@ -167,9 +167,15 @@ def _environment(run: Run) -> dict[str, str]:
     # The demo fleet tells its story in minutes.
     if run.options.is_demo:
         defaults["POLL_INTERVAL"] = "20"
-        # So that something is overdue: see demo/README.md for what the story rotates when.
+        # So that something is past its policy: see demo/README.md for what the story rotates when.
         defaults["ROTATION_POLICY"] = (
             '[{"days": 14, "cluster_label": "stage=production", "namespace": "payments"}, {"days": 90}]'
+        )
+        # Its production clusters have two providers, and staging shares a password with one of them.
+        defaults["DRIFT_RULES"] = (
+            '[{"name": "production", "agree": "stage=production",'
+            ' "except": ["store", "path", "provider", "key", "objects"]},'
+            ' {"name": "stages", "differ": "stage", "except": ["interval", "store", "path", "provider", "key"]}]'
         )
     return {
         **defaults,

@@ -204,7 +204,7 @@ def test_mounts_tell_of_one_rotation_and_arrive(case: Case, times: int, poller: 
         elif step.ledger:
             assert len(rows) == step.ledger["rotations"]
             assert {Rotation.Confidence(row.confidence).name.lower() for row in rows} == {step.ledger["certainty"]}
-            (so_far,) = reached(rows).values()
+            (so_far,) = reached([row.pk for row in rows], step.captured_at).values()
             assert f"{so_far.mounts} of {so_far.of}" == step.ledger["reached"]
         else:
             assert rows == []

@@ -342,9 +342,9 @@ def test_mounts_that_did_not_change_are_looked_at_too() -> None:
     collect(mount("p1", "2", 9, 2), mount("p2", "1", 0, 1), mount("p3", "2", 5, 1, made=5))
     row = Rotation.objects.get()
     assert (row.at, row.before, row.after) == (NOW + 5 * MINUTE, "1", "2")
-    assert reached([row]) == {row.pk: (2, 3)}
+    assert reached([row.pk], NOW + HOUR) == {row.pk: (2, 3, 0)}
     collect(mount("p1", "2", 9, 2), mount("p2", "2", 20, 2), mount("p3", "2", 5, 1, made=5))
-    assert reached(Rotation.objects.all()) == {row.pk: (3, 3)}
+    assert reached([row.pk], NOW + HOUR) == {row.pk: (3, 3, 0)}
 
 
 def test_a_late_mount_of_an_object_that_rotated_long_before_others_is_no_news() -> None:

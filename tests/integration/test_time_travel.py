@@ -95,9 +95,13 @@ def replayed(history: Sequence[tuple[datetime, Estate]], at: datetime) -> Estate
     return next((estate for moment, estate in reversed(history) if moment <= at), {})
 
 
+# Times in which nobody saw the cluster, as shares of the story.
+outages = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=2)
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps, st.lists(st.floats(0, 1), min_size=1, max_size=4), st.integers(1, 3))
-def test_the_past_is_what_a_replay_gives(story: Any, shares: list[float], limit: int) -> None:
+@given(steps, st.lists(st.floats(0, 1), min_size=1, max_size=4), st.integers(1, 3), outages)
+def test_the_past_is_what_a_replay_gives(story: Any, shares: list[float], limit: int, unread: Any) -> None:
     with transaction.atomic():
         cluster, at, estate = make_cluster(), NOW, Estate()
         history = [(NOW, estate)]
@@ -106,30 +110,54 @@ def test_the_past_is_what_a_replay_gives(story: Any, shares: list[float], limit:
             estate = record(cluster, done, at, estate)
             history.append((at, estate))
         now = at + timedelta(minutes=1)
+        known_of(cluster, "ExternalSecret", read_at=now)
+        gaps = [[NOW + share * (now - NOW) for share in sorted(pair)] for pair in unread]
+        for began_at, ended_at in gaps:
+            Gap.objects.create(cluster=cluster, kind="ExternalSecret", began_at=began_at, ended_at=ended_at)
         moments = sorted({NOW + share * (now - NOW) for share in shares} | {moment for moment, _ in history})
+        unseen = {moment for moment in moments if any(began < moment < ended for began, ended in gaps)}
         for moment in moments:
-            assert shown(moment, now, limit) == replayed(history, moment)
-        for earlier, later in pairwise(moments):
-            assert_differs(earlier, later, replayed(history, earlier), replayed(history, later))
-        assert_differs(NOW, now, {}, estate)
+            assert listed(moment, now, limit) == (replayed(history, moment), moment in unseen)
+        for earlier, later in (*pairwise(moments), (NOW, now)):
+            states = [(replayed(history, moment), moment in unseen) for moment in (earlier, later)]
+            assert changed(earlier, later, now) == difference(*states)
         transaction.set_rollback(True)
 
 
-def assert_differs(earlier: datetime, later: datetime, before: Estate, after: Estate) -> None:
-    page = diff.differences(DiffFilters(before=earlier, after=later))
-    found = {
+def listed(at: datetime, now: datetime, limit: int) -> tuple[Estate, bool]:
+    """What the list shows of then, and whether it shows all of it as unknown."""
+    rows = past.resources(ResourceFilters(), at, now).rows
+    unknown = {row.unseen is not None for row in rows}
+    assert len(unknown) < 2
+    return shown(at, now, limit), unknown.pop() if unknown else bool(past.gaps(at, now))
+
+
+def difference(before: tuple[Estate, bool], after: tuple[Estate, bool]) -> tuple[Any, Any]:
+    """What is not equal of two answers, and when it was not seen: then only what came or went is told."""
+    (old, hidden), (new, hidden_after) = before, after
+    rows = {
+        name: (_as_shown(old.get(name), hidden=hidden), _as_shown(new.get(name), hidden=hidden_after))
+        for name in old.keys() | new.keys()
+        if old.get(name) != new.get(name) and not ((hidden or hidden_after) and name in old and name in new)
+    }
+    return rows, [(hidden, hidden_after)] if hidden or hidden_after else []
+
+
+def _as_shown(state: State | None, *, hidden: bool) -> State | None:
+    return (Health.UNKNOWN, state[1]) if state and hidden else state
+
+
+def changed(earlier: datetime, later: datetime, now: datetime) -> tuple[Any, Any]:
+    found = diff.differences(DiffFilters(before=earlier, after=later, kinds=("ExternalSecret",)), now)
+    rows = {
         row.name: (
             None if row.from_health is None else (row.from_health, tuple(f.summary for f in row.findings_before)),
             None if row.to_health is None else (row.to_health, tuple(f.summary for f in row.findings_after)),
         )
-        for row in page.rows
+        for row in found.rows
     }
-    wanted = {
-        name: (before.get(name), after.get(name))
-        for name in before.keys() | after.keys()
-        if before.get(name) != after.get(name)
-    }
-    assert found == wanted
+    assert len(rows) == len(found.rows)
+    return rows, [(unseen.before, unseen.after) for unseen in found.unseen]
 
 
 def told(cluster: Cluster, health: Health, at: datetime, words: str = "one") -> None:

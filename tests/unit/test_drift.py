@@ -15,6 +15,7 @@ from clusters.facts import (
     ResourceKey,
     SealedItem,
     SealedSecretFacts,
+    SecretFacts,
     StoreFacts,
     SyncWindow,
     facts_from_json,
@@ -190,3 +191,67 @@ def test_every_fact_is_either_compared_or_left_out_when_loading(facts_type: type
     """A new fact that each cluster has its own of belongs to STATUS, or no two clusters are one line any more."""
     names = {field.name for field in msgspec.structs.fields(facts_type)}
     assert names - set(STATUS) == set(COMPARED[facts_type].split())
+
+
+TARGET = ResourceKey("Secret", "shop", "db")
+places = st.builds(
+    StoreFacts,
+    provider=st.sampled_from(["vault", "aws"]),
+    path=st.sampled_from(["", "a", "b"]),
+    source=st.sampled_from(["", "ab" * 16]),
+)
+related_facts = st.fixed_dictionaries(
+    {VAULT: places, TARGET: rule_strategies.FACTS["Secret"]}, optional={OTHER: places}
+)
+NEAR = {kind: rule_strategies.FACTS[kind] for kind in ("SealedSecret", "SecretProviderClass")}
+NEAR["ExternalSecret"] = rule_strategies.FACTS["ExternalSecret"].flatmap(
+    lambda facts: st.sampled_from([(VAULT,), (VAULT, OTHER), ()]).map(
+        lambda stores: msgspec.structs.replace(facts, stores=stores)
+    )
+)
+
+
+@pytest.mark.parametrize("kind", sorted(NEAR))
+@given(data=st.data())
+def test_where_digests_are_equal_nothing_differs(kind: str, data: st.DataObject) -> None:
+    """A list loads only objects whose digests differ. The second is mostly the first with a field or two of another."""
+    one = data.draw(NEAR[kind])
+    drawn = data.draw(NEAR[kind])
+    changed = data.draw(st.sets(st.sampled_from(one.__struct_fields__), max_size=2))
+    two = msgspec.structs.replace(one, **{name: getattr(drawn, name) for name in changed})
+    related, others = data.draw(related_facts), data.draw(related_facts)
+    kept = data.draw(st.sets(st.sampled_from([VAULT, OTHER, TARGET])))
+    beside = {key: facts for key, facts in related.items() if key in kept}
+    beside |= {key: facts for key, facts in others.items() if key not in kept}
+    found = [(one, related), (two, beside)]
+    if drift.digest(*found[0]) == drift.digest(*found[1]):
+        specs = {place: compared(*subject) for place, subject in enumerate(found)}
+        assert drift.differences(specs) == {}
+        values = drift.value_drift({place: tag_of(seen) for place, (_, seen) in enumerate(found)})
+        assert values.verdict is not Values.DIFFER or kind != "ExternalSecret"
+
+
+def compared(facts: Facts, beside: dict[ResourceKey, Facts]) -> drift.Spec:
+    if not isinstance(facts, RefreshedFacts):
+        return drift.spec_of(facts)
+    stores = [beside[store] for store in facts.stores if store in beside]
+    return {**drift.spec_of(facts), **drift.store_spec(store for store in stores if isinstance(store, StoreFacts))}
+
+
+def tag_of(beside: dict[ResourceKey, Facts]) -> str:
+    return next((facts.data_tag for facts in beside.values() if isinstance(facts, SecretFacts)), "")
+
+
+def test_values_conflict_only_where_they_need_not_differ() -> None:
+    tags = {"eu": "sha3.k.x", "us": "sha3.k.x", "stg": "sha3.k.y", "dev": ""}
+    stages = {"eu": "prod", "us": "prod", "stg": "staging", "dev": "dev"}
+
+    def conflicts(labels: dict[str, str], **changed: str) -> list[list[tuple[str, ...]]]:
+        found = drift.value_conflicts({**tags, **changed}, labels)
+        return [[clusters for _, clusters in values.groups] for values in found]
+
+    assert conflicts({}) == [[("eu", "us"), ("stg",)]]
+    assert conflicts(stages) == []
+    assert conflicts(stages, us="sha3.k.z") == [[("eu",), ("us",)]]
+    assert conflicts({**stages, "dev": ""}, dev="sha3.k.y") == [[("eu", "us"), ("dev",)]]
+    assert conflicts(stages, us="md5.k.z") == []

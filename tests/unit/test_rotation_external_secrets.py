@@ -11,7 +11,15 @@ from clusters.facts import DataWriter, RefreshedFacts, ResourceKey, SecretFacts
 from clusters.observations import EventNote
 from monitoring.rotation import with_past
 from monitoring.rotation.base import Confidence, Evidence, Source
-from monitoring.rotation.external_secrets import Refreshed, Target, is_another, is_updated, of_event, of_target
+from monitoring.rotation.external_secrets import (
+    Refreshed,
+    Target,
+    is_another,
+    is_updated,
+    of_event,
+    of_target,
+    of_write,
+)
 
 KEY = ResourceKey("ExternalSecret", "shop", "db")
 MANAGER = "externalsecrets.external-secrets.io/db"
@@ -315,3 +323,32 @@ def test_a_tag_remembers_the_one_before_until_it_changes_again() -> None:
     upgraded = with_past(once, secret("md5.0a1b2c3d.33333333", NEXT), CREATED, NEXT)
     assert isinstance(upgraded, SecretFacts)
     assert (upgraded.tag_before, upgraded.tag_since) == ("", None)
+
+
+UNTAGGED = target(secret("", FIRST), secret("", NEXT))
+WRITES = {
+    "in its turn": (seen(written=UNTAGGED), NEXT),
+    "not written since": (seen(written=target(secret("", FIRST), secret("", FIRST))), None),
+    "a tag that stayed": (seen(written=target(secret(OLD, FIRST), secret(OLD, NEXT))), None),
+    "the first tag": (seen(written=target(secret("", FIRST), secret(NEW, NEXT))), None),
+    "another algorithm": (seen(written=target(secret(OLD.replace("sha3", "md5"), FIRST), secret(NEW, NEXT))), None),
+    "written by another": (seen(written=target(secret("", FIRST), secret("", NEXT, manager="kubectl"))), None),
+    "a changed label": (seen(after=external_secret(NEXT, synced_version="1-b"), written=UNTAGGED), None),
+    "a hand edit reverted": (
+        seen(
+            after=external_secret(FIRST + 5 * MINUTE), written=target(secret("", FIRST), secret("", FIRST + 5 * MINUTE))
+        ),
+        None,
+    ),
+    "not ready": (seen(after=external_secret(NEXT, ready=False), written=UNTAGGED), None),
+    "a new target": (seen(written=target(secret("", FIRST), secret("", NEXT), created_at=NEXT - SECOND)), None),
+    "no target known": (seen(), None),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_write_without_any_hash_is_likely_a_rotation_if_nothing_explains_it(name: str) -> None:
+    now, at = WRITES[name]
+    found = of_write(now)
+    assert (found.at if found else None) == at
+    assert found is None or (found.confidence, found.source) == (Confidence.LIKELY, Source.WRITTEN)

@@ -19,10 +19,13 @@ from clusters.facts import (
     SealedSecretFacts,
     SealingCertificateFacts,
     SealingKeyFacts,
+    facts_from_json,
 )
 from clusters.models import Cluster
 from clusters.observations import Observation, Outcome
-from monitoring.families import JUDGED_KINDS
+from monitoring import drift
+from monitoring.context import related_keys
+from monitoring.families import DRIFT_KINDS, JUDGED_KINDS
 from monitoring.health import Health, Severity
 from monitoring.models import (
     ClusterState,
@@ -156,6 +159,18 @@ def resource(
     if counted:
         recount(of)
     return made
+
+
+def compared() -> None:
+    """Give every resource the digest that judging would have: once all that it is compared by is there."""
+    rows = {(row.cluster_id, row.kind, row.namespace, row.name): row for row in Resource.objects.all()}
+    for (cluster_id, kind, namespace, name), row in rows.items():
+        if kind in DRIFT_KINDS:
+            facts = facts_from_json(kind, row.facts)
+            keys = related_keys(ResourceKey(kind, namespace, name), facts)
+            related = {key: rows[cluster_id, *key] for key in keys if (cluster_id, *key) in rows}
+            of_kinds = {key: facts_from_json(key.kind, found.facts) for key, found in related.items()}
+            Resource.objects.filter(pk=row.pk).update(drift_digest=drift.digest(facts, of_kinds))
 
 
 def _signature(health: Health, findings: tuple[Finding, ...], facts: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from tests.web.factories import DAY, MINUTE, NOW
 from tests.web.test_journeys import visitor
 from tests.web.test_pages import text_of
 from tests.web.test_rotations import ledgers
-from tests.web.test_waves import problems
+from tests.web.test_waves_api import problems
 
 __all__ = ["ledgers", "visitor"]
 pytestmark = pytest.mark.django_db
@@ -65,7 +65,7 @@ def test_ages_never_pretend_to_know_what_was_not_seen() -> None:
     found = histogram(AgeFilters(), RULES, NOW)
     assert counts(found) == {"0-7": (1, 0), "7-30": (3, 0), "30-90": (0, 2), "90-180": (1, 0), "365-": (1, 0)}
     assert (found.total, found.not_seen) == (8, 2)
-    assert (found.overdue, found.ruled, found.own) == (2, 6, 1)
+    assert (found.past_policy, found.ruled, found.own) == (2, 6, 1)
     assert counts(histogram(AgeFilters(clusters=("prod",), kinds=("ExternalSecret",)), (), NOW)) == {
         "0-7": (1, 0),
         "7-30": (2, 0),
@@ -75,8 +75,8 @@ def test_ages_never_pretend_to_know_what_was_not_seen() -> None:
 
 AGE_CASES = [
     (AgeFilters(), ["old", "sealed", "unknown", "never", "late", "own", "dev", "fresh"]),
-    (AgeFilters(due="overdue"), ["unknown", "late"]),
-    (AgeFilters(due="overdue", clusters=("dev",)), []),
+    (AgeFilters(policy="past"), ["unknown", "late"]),
+    (AgeFilters(policy="past", clusters=("dev",)), []),
     (AgeFilters(seen="not_seen"), ["unknown", "never"]),
     (AgeFilters(seen="rotated", age="30-90"), []),
     (AgeFilters(age="7-30", clusters=("d*",)), ["dev"]),
@@ -104,7 +104,7 @@ def test_what_is_due_next() -> None:
     aged()
     found = {row.key.name: row for row in ages_of(AgeFilters(), RULES, NOW).rows}
     assert found["fresh"].due_at == NOW - DAY - MINUTE + 20 * DAY
-    assert (found["own"].days, found["own"].own, found["own"].overdue) == (400, True, False)
+    assert (found["own"].days, found["own"].own, found["own"].past_policy) == (400, True, False)
     assert (found["unknown"].rotated_at, found["unknown"].due_at) == (None, NOW - 10 * DAY)
     assert found["old"].due_at is None
 
@@ -156,7 +156,7 @@ def test_the_page_of_ages(viewer: Client, now: datetime) -> None:
     aged(now)
     words = text_of(viewer, "/rotations/ages/")
     assert "8 resources can rotate" not in words
-    assert "Nothing is overdue by policy: 1 resource of 8 have one." in words
+    assert "Nothing is past its policy: 1 resource of 8 has one." in words
     assert "No policy is set; 1 object says by annotation when it is to be rotated" in words
 
 
@@ -164,17 +164,17 @@ def test_the_page_of_ages(viewer: Client, now: datetime) -> None:
 def test_the_page_of_ages_with_a_policy(viewer: Client, now: datetime) -> None:
     aged(now)
     words = text_of(viewer, "/rotations/ages/")
-    assert "2 resources of 6 are overdue by policy." in words
+    assert "2 resources of 6 are past their policy." in words
     assert "20 d for namespace pay*, clusters with env=prod" in words
     assert "at least 30 d none since" in words
     assert "400 d its own" in words
-    overdue = text_of(viewer, "/rotations/ages/?due=overdue")
-    assert "payments/late" in overdue
-    assert "payments/fresh" not in overdue
-    assert "5 d late" in overdue
+    past = text_of(viewer, "/rotations/ages/?policy=past")
+    assert "payments/late" in past
+    assert "payments/fresh" not in past
+    assert "5 d late" in past
     body = viewer.get("/rotations/ages/").content.decode()
     assert 'href="/rotations/ages/?age=90-180"' in body
-    assert 'href="/rotations/ages/?due=overdue"' in body
+    assert 'href="/rotations/ages/?policy=past"' in body
 
 
 def test_the_api_answers_as_it_is_described() -> None:
@@ -187,7 +187,7 @@ def test_the_api_answers_as_it_is_described() -> None:
     told = api.get("/api/v1/rotations/ages/?age=365-").json()
     assert [row["name"] for row in told["results"]] == ["old"]
     assert {bucket["age"]: bucket["rotated"] for bucket in told["histogram"]}["365-"] == 1
-    assert (told["overdue"], told["with_policy"]) == (0, 1)
+    assert (told["past_policy"], told["with_policy"]) == (0, 1)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -14,7 +14,7 @@ from monitoring.models import Resource
 from tests.web import factories as make
 from tests.web.factories import DAY, HOUR, finding
 from tests.web.test_journeys import visitor
-from tests.web.test_waves import NEW, OLD, cluster, reader, rotated, tag
+from tests.web.waves_data import NEW, OLD, cluster, reader, rotated, tag
 
 __all__ = ["visitor"]
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -266,7 +266,7 @@ def test_transitions_and_collections_page_newest_first() -> None:
 def test_the_timeline_ends_unknown_while_nobody_looks() -> None:
     made = make.resource(make.cluster(read=HOUR, failing=HOUR), health=Health.STALE, since=2 * HOUR)
     make.transition(made, Health.HEALTHY, NOW - 20 * DAY)
-    make.transition(made, Health.STALE, NOW - 2 * HOUR, before=Health.HEALTHY)
+    make.transition(made, Health.STALE, NOW - 2 * HOUR, before=Health.HEALTHY, began=18 * DAY)
     found = queries.resource(made.pk, NOW)
     assert found is not None
     line = queries.timeline(found, NOW, 5 * DAY)

@@ -1,4 +1,4 @@
-"""The rotation ledger and the ages of values: pages, file and API."""
+"""The rotation ledger: queries, page and API."""
 
 import csv
 import io
@@ -7,63 +7,34 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.template.loader import render_to_string
 from django.test import Client
-from django.test.utils import CaptureQueriesContext, override_settings
+from django.test.utils import CaptureQueriesContext
 from drf_spectacular.generators import SchemaGenerator
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from clusters.facts import RemoteKey, ResourceKey, key_digest
 from clusters.models import Cluster
-from monitoring import queries
 from monitoring.filters.rotations import (
     AGE_PARAMETERS,
     LEDGER_PARAMETERS,
     LedgerFilters,
 )
 from monitoring.health import Health
-from monitoring.models import MountedVersion, Resource, Rotation
+from monitoring.models import Resource, Rotation
 from monitoring.queries.ledger import MOST_A_DAY, calendar, export, ledger
 from monitoring.queries.paging import encode
-from monitoring.rotation import policy
 from monitoring.rotation.base import Confidence
-from monitoring.views.rotations import lines, panel
 from tests.web import factories as make
 from tests.web.api_data import client_for
 from tests.web.factories import DAY, HOUR, MINUTE, NOW, SECOND
+from tests.web.rotations_data import every_kind, rotation
 from tests.web.test_journeys import PHONE, visitor
 from tests.web.test_pages import HOSTILE, text_of
-from tests.web.test_waves import SMALL, problems, reader
-from tests.web.test_waves import cluster as with_store
+from tests.web.test_waves import CUT, SMALL
+from tests.web.test_waves_api import problems
 
 __all__ = ["visitor"]
 pytestmark = pytest.mark.django_db
-
-
-def rotation(of: Cluster, full_name: str = "payments/db", at: datetime = NOW, **fields: Any) -> Rotation:
-    namespace, _, name = full_name.rpartition("/")
-    values = {"kind": "ExternalSecret", "confidence": 3, "source": "target", "before": "3f9c21ab", "after": "77aa0102"}
-    return Rotation.objects.create(
-        cluster=of, namespace=namespace, name=name, at=at, seen_at=at + 20 * SECOND, **{**values, **fields}
-    )
-
-
-def every_kind(now: datetime = NOW) -> dict[str, Cluster]:
-    """A row of each source, the newest first by this order, in two clusters."""
-    clusters = {name: make.cluster(name, now) for name in ("eu", "us")}
-    make.transition(make.resource(clusters["eu"], "payments/db", now=now), Health.HEALTHY, now - 30 * DAY)
-    rotation(clusters["eu"], at=now - HOUR)
-    event = {"confidence": 2, "source": "updated", "before": "", "after": ""}
-    rotation(clusters["us"], "billing/api", now - 2 * HOUR, **event)
-    mount = {"kind": "SecretProviderClass", "source": "mount", "object": "secret/db", "before": "v1", "after": "v2"}
-    rotation(clusters["us"], "billing/vault", now - 3 * DAY, **mount)
-    rotation(clusters["eu"], "shop/sealed", now - 9 * DAY, kind="SealedSecret", confidence=1, source="resealed")
-    renewal = {"kind": "SealingKey", "source": "renewed", "before": "", "after": "9f00aa11"}
-    rotation(clusters["eu"], "kube-system/", now - 20 * DAY, **renewal)
-    return clusters
 
 
 def sources(filters: LedgerFilters = LedgerFilters(), **more: Any) -> list[str]:  # noqa: B008 - it is immutable
@@ -149,7 +120,7 @@ def test_the_calendar_counts_days_by_the_filters_and_leads_to_them(viewer: Clien
     assert [day.number for day in days if day.number] == [2, 5, 1]
     assert sum(day.number for day in calendar(LedgerFilters(sources=("mount",), since=now), now)) == 2
     assert sum(day.number for day in calendar(LedgerFilters(), now, at=today - 8 * DAY + 30 * SECOND)) == 1
-    body = viewer.get("/rotations/?source=target&from=2026-01-01").content.decode()
+    body = viewer.get(f"/rotations/?source=target&from={(today - 100 * DAY).date()}").content.decode()
     yesterday = (today - DAY).date()
     link = f"/rotations/?source=target&amp;from={yesterday}&amp;to={today.date()}"
     assert f'href="{link}" aria-label="5 rotations on {yesterday.day} {yesterday:%b %Y}"' in body
@@ -157,6 +128,24 @@ def test_the_calendar_counts_days_by_the_filters_and_leads_to_them(viewer: Clien
     last = f"/rotations/?source=target&amp;from={today.date()}"
     assert f'<a class="level-2" href="{last}" aria-label="1 rotation on' in body
     assert "1 row " in text_of(viewer, last.replace("&amp;", "&"))
+
+
+def test_days_before_our_first_record_are_unknown(viewer: Client, now: datetime) -> None:
+    of = make.cluster(now=now)
+    make.transition(make.resource(of, now=now), Health.HEALTHY, now - 5 * DAY)
+    rotation(of, at=now - 7 * DAY)  # the first reading told of it
+    days = calendar(LedgerFilters(), now)
+    assert [day.known for day in days] == [day.date >= (now - 7 * DAY).date() for day in days]
+    body = viewer.get("/rotations/").content.decode()
+    before = (now - 8 * DAY).date()
+    assert f'aria-label="unknown: {before.day} {before:%b %Y} lies before our first record"' in body
+    assert f"from={before}&amp;" not in body
+    for address in ("/rotations/", "/api/v1/rotations/"):
+        assert viewer.get(f"{address}?from={(now - 7 * DAY).date()}").status_code == 200
+        refused = viewer.get(f"{address}?from={before}")
+        assert refused.status_code == 400
+        assert "before our first record, of" in refused.content.decode()
+        assert viewer.get(f"{address}?to={before}").status_code == 200
 
 
 def test_counting_a_day_stops(viewer: Client, now: datetime) -> None:
@@ -218,7 +207,7 @@ OF_AGES = [
     ("age=8", "age"),
     ("age=0-7,7-30", "age"),
     ("seen=maybe", "seen"),
-    ("due=yes", "due"),
+    ("policy=yes", "policy"),
     ("at=2026-01-01", "at"),
     ("cursor=nonsense", "cursor"),
     ("cluster=no-such", "cluster"),
@@ -230,7 +219,7 @@ OF_AGES = [
     ("path", "query", "parameter"),
     [
         *(("rotations/", *case) for case in [*QUERIES, *OF_FILES]),
-        *(("rotations/ages/", *case) for case in OF_AGES),
+        *(("rotations/ages/", *case) for case in [*OF_AGES, *OF_FILES]),
     ],
 )
 def test_wrong_parameters_are_named(viewer: Client, path: str, query: str, parameter: str) -> None:
@@ -241,47 +230,9 @@ def test_wrong_parameters_are_named(viewer: Client, path: str, query: str, param
         assert list(answer.json()["errors"]) == [parameter]
 
 
-def test_the_api_has_no_files() -> None:
-    assert list(client_for().get("/api/v1/rotations/?format=csv").json()["errors"]) == ["format"]
-
-
-def file_of(client: Client, query: str = "") -> list[dict[str, str]]:
-    answer = client.get(f"/rotations/?format=csv{query}")
-    assert answer.status_code == 200
-    assert answer.streaming
-    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
-    text = answer.getvalue().decode()
-    return list(csv.DictReader(io.StringIO(text, newline="")))
-
-
-def test_the_file_has_the_words_and_the_rows_of_the_api(viewer: Client, now: datetime) -> None:
-    every_kind(now)
-    answer = viewer.get("/rotations/?format=csv")
-    assert answer.headers["Content-Disposition"] == f'attachment; filename="rotations-{now:%Y-%m-%d}.csv"'
-    rows = file_of(viewer)
-    told = client_for().get("/api/v1/rotations/").json()["results"]
-    assert [{**row, "waves": []} for row in rows] == [
-        {**{name: "" if value is None else str(value) for name, value in row.items()}, "waves": []} for row in told
-    ]
-    assert [row["source"] for row in file_of(viewer, "&confidence=inferred")] == ["resealed"]
-
-
-HARMLESS = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=20)
-TEXTS = st.one_of(HARMLESS, st.builds("{}{}".format, st.sampled_from(["=", "+", "-", "@", "\t", "\r"]), HARMLESS))
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
-@given(texts=st.lists(TEXTS, min_size=4, max_size=4))
-def test_no_cell_is_a_formula_and_nothing_else_changes(viewer: Client, texts: list[str]) -> None:
-    Cluster.objects.all().delete()
-    namespace, name, before, after = texts
-    rotation(make.cluster(), at=NOW).__class__.objects.update(
-        namespace=namespace, name=name, before=before, after=after
-    )
-    (row,) = file_of(viewer)
-    for column, text in (("namespace", namespace), ("name", name), ("before", before), ("after", after)):
-        assert not row[column].startswith(("=", "+", "-", "@", "\t", "\r"))
-        assert row[column].removeprefix("'") == text.removeprefix("'")
+@pytest.mark.parametrize("path", ["/api/v1/rotations/", "/api/v1/rotations/ages/"])
+def test_the_api_has_no_files(path: str) -> None:
+    assert list(client_for().get(f"{path}?format=csv").json()["errors"]) == ["format"]
 
 
 def test_names_are_escaped_on_the_pages(viewer: Client, now: datetime) -> None:
@@ -294,75 +245,10 @@ def test_names_are_escaped_on_the_pages(viewer: Client, now: datetime) -> None:
         assert "alert(1)" in body, path
 
 
-def test_a_row_leads_to_its_wave(viewer: Client, now: datetime) -> None:
-    row = reader(with_store("eu", now), "", now)
-    rotation(row.cluster, "shop/db", now - HOUR)
-    two = reader(row.cluster, "", now, "shop/two", *(key_named(name) for name in ("a", "b")))
-    rotation(row.cluster, "shop/two", now - 2 * HOUR)
-    rotation(row.cluster, "shop/gone", now - 3 * HOUR)
-    body = viewer.get("/rotations/").content.decode()
-    assert body.count("Follow the wave") == 2
-    assert f'href="/waves/?resource={two.pk}"' in body
-    found = client_for().get("/api/v1/rotations/").json()["results"]
-    assert [len(told["waves"]) for told in found] == [1, 2, 0]
-    assert client_for(name="other").get(found[0]["waves"][0]).status_code == 200
-
-
-def test_an_object_of_a_class_leads_to_the_wave_of_that_object(now: datetime) -> None:
-    of = make.cluster(now=now)
-    facts = {"provider": "azure", "source": "6" * 16, "objects": ["db", "api"]}
-    make.resource(of, "shop/vault", now=now, kind="SecretProviderClass", facts=facts)
-    for name in ("db", "api"):
-        MountedVersion.objects.create(
-            source="6" * 16, object_id=f"secret/{name}", version="v2", changed_at=now, cluster=of
-        )
-    rotation(of, "shop/vault", now, kind="SecretProviderClass", source="mount", object="secret/api")
-    (line,) = lines(ledger(LedgerFilters()).rows)
-    assert line.wave == f"/waves/{'6' * 16}/{key_digest('secret/api', '')}/"
-    (told,) = client_for().get("/api/v1/rotations/").json()["results"]
-    assert told["waves"] == [f"/api/v1{line.wave}"]
-
-
-def key_named(name: str) -> Any:
-    return RemoteKey(store=ResourceKey("ClusterSecretStore", "", "vault"), key=name)
-
-
 def test_an_empty_ledger_says_what_it_takes(viewer: Client) -> None:
     assert "No rotation was seen yet." in text_of(viewer, "/rotations/")
     assert "Nothing in the ledger fits these filters" in text_of(viewer, "/rotations/?kind=SealedSecret")
     assert "Nothing here can rotate." in text_of(viewer, "/rotations/ages/")
-
-
-def panel_of(of: Resource, now: datetime) -> str:
-    found = queries.resource(of.pk, now)
-    assert found is not None
-    context = {"rotations": panel(found), "now": now}
-    return " ".join(render_to_string("monitoring/_resource_rotations.html", context).split())
-
-
-@override_settings(ROTATION_POLICY=policy.parse([{"days": 20, "cluster_label": "env=prod", "namespace": "pay*"}]))
-def test_the_panel_of_a_resource(now: datetime) -> None:
-    of = with_store("prod", now, t2=False, labels={"env": "prod"})
-    row = reader(of, "", now, "payments/db")
-    text = panel_of(row, now)
-    assert "None was seen since" in text
-    assert "the value is at least that old" in text
-    assert "It is not ready now" not in text
-    assert "the tier T2 would prove each" in text
-    assert "due at the latest" in text
-    Resource.objects.filter(pk=row.pk).update(facts={**row.facts, "ready": False})
-    assert "It is not ready now" in panel_of(row, now)
-    make.cursor(of, "Secret", now, read_at=now, outcome="complete")
-    assert "the tier T2" not in panel_of(row, now)
-    for place in range(12):
-        rotation(of, "payments/db", now - place * DAY, after=f"value-{place:02}")
-    text = panel_of(row, now)
-    assert "the last 10" in text
-    assert text.index("value-00") < text.index("value-09")
-    assert "value-10" not in text
-    assert "Follow the wave" in text
-    assert "?cluster=prod&amp;kind=ExternalSecret&amp;namespace=payments&amp;name=db" in text
-    assert panel_of(make.resource(of, "payments/pod", kind="Pod", now=now), now).strip() == ""
 
 
 def test_the_number_of_statements_does_not_depend_on_the_number_of_rows(viewer: Client, now: datetime) -> None:
@@ -448,3 +334,6 @@ def test_the_ledger_on_a_phone(ledgers: Page, live_server: LiveServer) -> None:
         ledgers.goto(live_server.url + path)
         assert ledgers.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
         assert ledgers.evaluate(SMALL) == [], path
+        assert ledgers.evaluate(CUT) == [], path
+    ledgers.goto(f"{live_server.url}/rotations/")
+    expect(ledgers.locator(".calendar tbody tr").first.get_by_role("link").last).to_be_in_viewport()

@@ -5,10 +5,15 @@ from html import unescape
 
 import pytest
 from django.test import Client
+from django.utils.http import urlencode
 
+from clusters.models import Cluster
 from monitoring.health import Health
+from monitoring.models import Gap
+from monitoring.queries import past
 from tests.web import factories as make
 from tests.web.factories import DAY, HOUR, finding
+from tests.web.test_pages import text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -84,6 +89,44 @@ def test_a_resource_of_then(viewer: Client, now: datetime, healed: int) -> None:
     assert "Look yourself" not in page
     assert "Look yourself" in viewer.get(f"/resources/{healed}/").content.decode()
     assert viewer.get(f"/resources/{healed + 1}/", {"at": written(now - HOUR)}).status_code == 404
+
+
+@pytest.mark.usefixtures("healed")
+def test_the_overview_of_then(viewer: Client, now: datetime) -> None:
+    then = written(now - 2 * HOUR)
+    page = unescape(viewer.get("/", {"at": then}).content.decode())
+    assert "This is the past" in page
+    assert "<h1>One problem needs someone.</h1>" in page
+    assert "permission denied" in page
+    assert f'href="/resources/?health=failing&at={then.replace(":", "%3A")}"' in page
+    assert f'href="/causes/?at={then.replace(":", "%3A")}"' in page
+    today = unescape(viewer.get("/").content.decode())
+    assert "permission denied" not in today
+    assert "As of another time" in today
+    assert "lies in the future" in viewer.get("/", {"at": "2999-01-01"}).content.decode()
+
+
+def test_families_of_then_hide_what_nobody_saw(now: datetime, healed: int) -> None:
+    cluster = Cluster.objects.get()
+    Gap.objects.create(cluster=cluster, kind="ExternalSecret", began_at=now - 5 * HOUR, ended_at=now - 2.5 * HOUR)
+    shown = {
+        hours: {health for row in past.family_totals(now - hours * HOUR, now) for health, n in row.counts.items() if n}
+        for hours in (0.5, 2, 2.8)
+    }
+    assert shown == {0.5: {Health.HEALTHY}, 2: {Health.FAILING}, 2.8: {Health.UNKNOWN}}
+
+
+@pytest.mark.usefixtures("healed")
+def test_a_moment_that_nobody_saw_is_told_once(viewer: Client, now: datetime) -> None:
+    cluster = Cluster.objects.get()
+    Gap.objects.create(cluster=cluster, kind="ExternalSecret", began_at=now - 5 * HOUR, ended_at=now - 3.5 * HOUR)
+    asked = {"from": written(now - 4 * HOUR), "to": written(now - 2 * HOUR)}
+    body = viewer.get("/api/v1/diff/", asked).json()
+    assert body["results"] == []
+    assert body["unseen"] == [{"cluster": "prod-eu", "kinds": ["ExternalSecret"], "before": True, "after": False}]
+    assert body["as_of"] == asked["to"]
+    page = text_of(viewer, f"/diff/?{urlencode(asked)}")
+    assert "prod-eu : ExternalSecret not seen then, not compared" in page
 
 
 @pytest.mark.usefixtures("healed")

@@ -254,7 +254,21 @@ def test_a_timeline_shows_past_gaps_and_what_was_before_its_oldest_change() -> N
         (8 * HOUR, Health.STALE),
         (HOUR, Health.UNKNOWN),
     ]
-    assert len(statements) == 2
+    assert len(statements) == 3
+
+
+def test_what_was_before_more_changes_than_are_drawn_is_unknown() -> None:
+    made = make.resource(make.cluster(), health=Health.HEALTHY)
+    moments = [NOW - number * 5 * MINUTE for number in range(1, 502)]
+    for place, at in enumerate(moments):
+        before, after = (Health.FAILING, Health.HEALTHY)[:: -1 if place % 2 else 1]
+        make.transition(made, after, at, before=before, began=5 * MINUTE)
+    found = queries.resource(made.pk, NOW)
+    assert found is not None
+    oldest, *_ = queries.timeline(found, NOW, 5 * DAY).stretches
+    assert (oldest.start, oldest.health, oldest.end) == (NOW - 5 * DAY, Health.UNKNOWN, moments[500])
+    (strip,) = queries.strips([found], NOW)
+    assert (strip[0].health, strip[0].length) == (Health.UNKNOWN, 33)  # 200 changes are 16 h 40 min
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 30)), max_size=4))

@@ -1,106 +1,47 @@
-"""Waves on pages and in the API: one key in several clusters, and who picked up its newest value when."""
+"""Waves: one key in several clusters, and who picked up its newest value when."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from drf_spectacular.generators import SchemaGenerator
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from clusters.facts import MountedObject, MountFacts, RefreshedFacts, RemoteKey, ResourceKey, facts_to_json, key_digest
+from clusters.facts import RemoteKey, key_digest
 from clusters.models import Cluster
 from monitoring.filters.rotations import WaveFilters
 from monitoring.health import Health
-from monitoring.models import ClusterState, MountedVersion, Resource, Rotation
-from monitoring.queries.waves import KeyRow, ProviderKey, key_row, key_rows, keys_of
+from monitoring.models import ClusterState, Resource, Rotation
+from monitoring.queries.provider_keys import ProviderKey, keys_of
+from monitoring.queries.waves import key_row, key_rows
 from monitoring.rotation.waves import How
 from tests.web import factories as make
 from tests.web.api_data import client_for
-from tests.web.factories import DAY, HOUR, MINUTE, NOW, SECOND
-from tests.web.test_api_schema import strict
+from tests.web.factories import DAY, HOUR, MINUTE, NOW
 from tests.web.test_journeys import PHONE, visitor
 from tests.web.test_pages import HOSTILE, text_of
+from tests.web.waves_data import (
+    ADDRESS,
+    CLASS_SOURCE,
+    DIGEST,
+    NEW,
+    OLD,
+    SOURCE,
+    STORE,
+    cluster,
+    mounts_in_three_clusters,
+    reader,
+    rotated,
+    standings,
+    tag,
+    the_row,
+    three_clusters,
+)
 
 __all__ = ["visitor"]
 pytestmark = pytest.mark.django_db
-
-SOURCE, CLASS_SOURCE = "5" * 32, "6" * 16
-STORE = ResourceKey("ClusterSecretStore", "", "vault")
-PASSWORD = RemoteKey(store=STORE, key="prod/db", property="password", secret_key="password")
-DIGEST = key_digest("prod/db", "password")
-ADDRESS = f"/waves/{SOURCE}/{DIGEST}/"
-OLD, NEW = "a" * 32, "b" * 32
-
-
-def tag(value: str, head: str = "sha3.11111111") -> str:
-    return f"{head}.{value}"
-
-
-def cluster(name: str, now: datetime = NOW, *, t2: bool = True, source: str = SOURCE, **fields: Any) -> Cluster:
-    """A cluster with a store that leads to `source`."""
-    made = make.cluster(name, now, **fields)
-    if t2:
-        make.cursor(made, "Secret", now, read_at=now - MINUTE, outcome="complete")
-    facts = {"ready": True, "provider": "vault", "path": "https://vault.example.com/kv", "source": source}
-    make.resource(made, "vault", now=now, kind=STORE.kind, facts=facts, counted=False)
-    return made
-
-
-def reader(
-    of: Cluster, value: str = "", now: datetime = NOW, full_name: str = "shop/db", *keys: RemoteKey, **facts: Any
-) -> Resource:
-    """An ExternalSecret that reads `keys`, and with `value` its target, whose tag that is."""
-    read = keys or (PASSWORD,)
-    target = full_name.rpartition("/")[2]
-    if value:
-        make.resource(of, full_name, now=now, kind="Secret", counted=False, facts={"data_tag": value})
-    known = RefreshedFacts(**{"ready": True, "interval": "1h", "target": target, "keys": read, **facts})
-    made = make.resource(of, full_name, now=now, counted=False, facts=facts_to_json(known))
-    for key in read:
-        make.reference(made, "key", STORE.kind, f"vault#{key_digest(key.key, key.property)}")
-    return made
-
-
-def rotated(of: Resource, at: datetime, before: str = "", after: str = "", object_id: str = "") -> Rotation:
-    sure = 3 if after else 2
-    return Rotation.objects.create(
-        at=at,
-        seen_at=at + 20 * SECOND,
-        cluster=of.cluster,
-        kind=of.kind,
-        namespace=of.namespace,
-        name=of.name,
-        object=object_id,
-        confidence=sure,
-        source="mount" if object_id else "target" if after else "updated",
-        before=before[:8],
-        after=after[:8],
-    )
-
-
-def the_row(now: datetime = NOW) -> KeyRow:
-    row = key_row(SOURCE, DIGEST, now)
-    assert row is not None
-    return row
-
-
-def standings(row: KeyRow) -> dict[str, str]:
-    return {found.cluster: row.standings[found.reader.id].value for found in row.readers}
-
-
-def three_clusters(now: datetime = NOW) -> dict[str, Resource]:
-    """Two picked up the new value an hour ago, 12 minutes apart; the third still has the old one."""
-    made = {
-        name: reader(cluster(name, now), tag(value), now) for name, value in (("eu", NEW), ("us", NEW), ("ap", OLD))
-    }
-    rotated(made["eu"], now - 3 * HOUR, OLD, NEW)
-    rotated(made["us"], now - 3 * HOUR + 12 * MINUTE, OLD, NEW)
-    return made
 
 
 def test_who_arrived_who_lags_and_how_long_it_takes_so_far() -> None:
@@ -181,6 +122,40 @@ def test_events_alone_make_a_wave_by_their_time_and_say_so(viewer: Client, now: 
     assert "lags" not in words.partition("Times are by our clock")[0]
 
 
+RESERVES = [
+    ("equal values", [(OLD, NEW), (OLD, NEW)], "All 2 picked it up within 20 min.", "equal values"),
+    ("Events alone", [("", ""), ("", "")], "within 20 min, as far as Events tell.", "Events alone"),
+    (
+        "one by a tag",
+        [("", ""), (OLD, NEW)],
+        "within 20 min, 1 of them as far as Events tell.",
+        "Events alone for 1 of them",
+    ),
+    (
+        "values in two forms",
+        [(OLD, NEW), ("c" * 32, "d" * 32)],
+        "within 20 min, as far as their times tell.",
+        "their times alone",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("tags", "sentence", "of_earlier"), [case[1:] for case in RESERVES], ids=[c[0] for c in RESERVES]
+)
+def test_a_wave_rests_on_events_only_where_nothing_better_tells(
+    viewer: Client, now: datetime, tags: list[tuple[str, str]], sentence: str, of_earlier: str
+) -> None:
+    for place, (before, after) in enumerate(tags):
+        row = reader(cluster(f"c{place}", now), tag(after) if after else "", now)
+        rotated(row, now - 3 * HOUR + place * 20 * MINUTE, before, after)
+        rotated(row, now - 9 * DAY + place * 20 * MINUTE, before[:4] and f"1{before}", after[:4] and f"1{after}")
+    assert sentence in text_of(viewer, "/waves/")
+    words = text_of(viewer, ADDRESS)
+    assert sentence in words
+    assert f"20 min {of_earlier} " in words.partition("Earlier waves")[2]
+
+
 def test_moments_are_compared_by_our_clock() -> None:
     three_clusters()
     ClusterState.objects.filter(cluster__name="us").update(clock_offset_ms=-600_000)
@@ -195,40 +170,6 @@ def test_another_source_property_or_a_store_without_one_is_another_key() -> None
     reader(Cluster.objects.get(name="eu"), "", NOW, "shop/user", RemoteKey(store=STORE, key="prod/db", property="user"))
     assert the_row().clusters == ("ap", "eu", "us")
     assert key_row(SOURCE, key_digest("prod/db", ""), NOW) is None
-
-
-def mounted(name: str, versions: list[str], now: datetime = NOW, objects: tuple[str, ...] = ("db",)) -> Resource:
-    """A class of one Azure vault, and its mounts."""
-    made = make.cluster(name, now)
-    facts = {"provider": "azure", "source": CLASS_SOURCE, "objects": list(objects)}
-    row = make.resource(made, "shop/vault", now=now, kind="SecretProviderClass", facts=facts, counted=False)
-    for number, version in enumerate(versions):
-        known = MountFacts(class_name="vault", objects=(MountedObject(id="secret/db", version=version),))
-        mount = make.resource(
-            made,
-            f"shop/pod-{number}",
-            now=now,
-            kind="SecretProviderClassPodStatus",
-            facts=facts_to_json(known),
-            counted=False,
-        )
-        make.reference(mount, "class", "SecretProviderClass", "shop/vault")
-    return row
-
-
-def mounts_in_three_clusters(now: datetime = NOW) -> dict[str, Resource]:
-    made = {
-        "eu": mounted("eu", ["v2", "v2"], now),
-        "us": mounted("us", ["v2", "v1", "v2"], now),
-        "ap": mounted("ap", ["v1"], now),
-    }
-    mounted("none", ["v1"], now, objects=("other",))
-    MountedVersion.objects.create(
-        source=CLASS_SOURCE, object_id="secret/db", version="v2", changed_at=now, cluster=made["eu"].cluster
-    )
-    rotated(made["eu"], now - HOUR, "v1", "v2", "secret/db")
-    rotated(made["us"], now - HOUR + 5 * MINUTE, "v1", "v2", "secret/db")
-    return made
 
 
 def test_mounts_of_one_object_are_a_key_too(viewer: Client, now: datetime) -> None:
@@ -373,32 +314,6 @@ def test_the_number_of_statements_does_not_depend_on_the_number_of_rows() -> Non
     assert counted[0] == counted[1] == 5
 
 
-def problems(path: str, answer: object) -> list[str]:
-    """Where an answer is not as the OpenAPI description of its path says."""
-    schema: Any = SchemaGenerator().get_schema(request=None, public=True)
-    described = schema["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
-    whole = strict({**described, "components": schema["components"]})
-    return [f"{error.json_path}: {error.message}" for error in Draft202012Validator(whole).iter_errors(answer)]
-
-
-def test_the_api_answers_as_it_is_described() -> None:
-    now = datetime.now(NOW.tzinfo)
-    three_clusters(now)
-    api = client_for()
-    listed, one = api.get("/api/v1/waves/").json(), api.get(f"/api/v1{ADDRESS}").json()
-    assert problems("/api/v1/waves/", listed) == []
-    assert problems("/api/v1/waves/{source}/{digest}/", one) == []
-    (row,) = listed["results"]
-    assert (row["keys"], row["clusters"], row["under_way"]) == ([["prod/db", "password"]], ["ap", "eu", "us"], True)
-    assert row["counts"] == {"lags": 1, "arrived": 2}
-    assert api.get(row["address"]).json()["readers"] == one["readers"]
-    assert [(reader["cluster"], reader["standing"], reader["delay_seconds"]) for reader in one["readers"]] == [
-        ("ap", "lags", None),
-        ("eu", "arrived", 0),
-        ("us", "arrived", 720),
-    ]
-
-
 @pytest.fixture
 def waving(visitor: Page, now: datetime) -> Page:
     """A visitor of a fleet with a wave under way, one of Events alone and one of mounts."""
@@ -438,8 +353,23 @@ def test_waves_on_a_phone(waving: Page, live_server: LiveServer) -> None:
         waving.goto(live_server.url + path)
         assert waving.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
         assert waving.evaluate(SMALL) == [], path
+        assert waving.evaluate(CUT) == [], path
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_two_ticks_of_a_wave_are_labelled_alike(waving: Page, live_server: LiveServer) -> None:
+    for key in ("prod/db", "prod/mail"):
+        waving.goto(f"{live_server.url}/waves/")
+        waving.get_by_role("link", name=key).click()
+        ticks = waving.locator("#wave-chart .xtick text")
+        expect(ticks.first).to_be_visible()
+        labels = ticks.all_text_contents()
+        assert len(set(labels)) == len(labels) > 1
 
 
 SMALL = """() => [...document.querySelectorAll('main a, button, input:not([type=hidden]), select, summary')]
     .filter((element) => element.checkVisibility() && element.getBoundingClientRect().height < 39.5)
     .map((element) => element.outerHTML.slice(0, 120))"""
+# Lists that should fit any width, and are cut all the same.
+CUT = """() => [...document.querySelectorAll('.scroll.cards, .scroll:has(> .ages)')]
+    .filter((element) => element.scrollWidth > element.clientWidth).map((element) => element.ariaLabel)"""

@@ -129,11 +129,18 @@ def collections(
 
 
 def events(resource: JudgedResource, limit: int = MOST_SHOWN, *, until: datetime | None = None) -> tuple[Event, ...]:
-    """Kubernetes Events of the resource (seen last until then), newest first."""
+    """Kubernetes Events of the resource (until then), of which the newest first.
+
+    Of one that came before and after `until` only its first time is told: when it came in between, it does not tell.
+    """
     row = resource.row
     rows = Event.objects.filter(cluster_id=row.cluster_id, kind=row.kind, namespace=row.namespace, name=row.name)
-    rows = rows.filter(last_at__lte=until) if until else rows
-    return tuple(rows.order_by("-last_at", "-id")[:limit])
+    rows = rows.filter(Q(last_at__lte=until) | Q(first_at__lte=until)) if until else rows
+    found = list(rows.order_by("-last_at", "-id")[:limit])
+    for event in found:
+        if until and event.last_at and event.last_at > until:
+            event.last_at, event.count = event.first_at, 1
+    return tuple(found)
 
 
 @dataclass(frozen=True)

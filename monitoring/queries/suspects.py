@@ -23,7 +23,7 @@ CONCERNING: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 # An operator that is gone has no row any more that tells its role: it is named to all families.
 SUSPECTS = """
 WITH named AS (
-    SELECT kind, namespace, name, 'itself' AS relation FROM monitoring_resource WHERE id = %(id)s
+    SELECT %(kind)s AS kind, %(namespace)s AS namespace, %(name)s AS name, 'itself' AS relation
     UNION ALL
     SELECT DISTINCT target_kind, target_namespace, target_name, relation FROM monitoring_reference
     WHERE resource_id = %(id)s AND relation IN ('store', 'class', 'parent')
@@ -70,7 +70,7 @@ class Suspect:
 def suspects(resource: JudgedResource) -> tuple[Suspect, ...] | None:
     """What changed in the day before the resource ceased to be well, nearest first. None for one that is well.
 
-    One SQL statement.
+    Of what it depends on counts what it refers to now: what it referred to then is not kept. One SQL statement.
     """
     row = resource.row
     if row.unwell_since is None:
@@ -79,10 +79,13 @@ def suspects(resource: JudgedResource) -> tuple[Suspect, ...] | None:
     roles, kinds = CONCERNING[family]
     params: dict[str, Any] = {
         "id": row.pk,
+        "kind": row.kind,
+        "namespace": row.namespace,
+        "name": row.name,
         "cluster_id": row.cluster_id,
         "moment": row.unwell_since,
         "start": row.unwell_since - BEFORE,
-        "end": row.unwell_since + AFTER,
+        "end": min(row.unwell_since + AFTER, resource.now),
         "roles": list(roles),
         "kinds": list(kinds),
         "served": [watched.kind for watched in WATCHED_KINDS if watched.family == family],

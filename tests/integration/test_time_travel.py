@@ -99,7 +99,7 @@ def replayed(history: Sequence[tuple[datetime, Estate]], at: datetime) -> Estate
 outages = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=2)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps, st.lists(st.floats(0, 1), min_size=1, max_size=4), st.integers(1, 3), outages)
 def test_the_past_is_what_a_replay_gives(story: Any, shares: list[float], limit: int, unread: Any) -> None:
     with transaction.atomic():

@@ -272,10 +272,7 @@ def event(of: Resource, reason: str, message: str, at: datetime, **fields: Any) 
         type=fields.pop("type", "Warning"),
         reason=reason,
         message=message,
-        first_at=at,
-        last_at=at,
-        seen_at=at,
-        **fields,
+        **{"first_at": at, "last_at": at, "seen_at": at, **fields},
     )
 
 

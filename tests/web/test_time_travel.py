@@ -8,11 +8,12 @@ from django.test import Client
 from django.utils.http import urlencode
 
 from clusters.models import Cluster
+from monitoring import queries
 from monitoring.health import Health
-from monitoring.models import Gap
+from monitoring.models import Gap, Resource, Revision, Transition
 from monitoring.queries import past
 from tests.web import factories as make
-from tests.web.factories import DAY, HOUR, finding
+from tests.web.factories import DAY, HOUR, MINUTE, finding
 from tests.web.test_pages import text_of
 
 pytestmark = pytest.mark.django_db
@@ -127,6 +128,35 @@ def test_a_moment_that_nobody_saw_is_told_once(viewer: Client, now: datetime) ->
     assert body["as_of"] == asked["to"]
     page = text_of(viewer, f"/diff/?{urlencode(asked)}")
     assert "prod-eu : ExternalSecret not seen then, not compared" in page
+
+
+def test_of_an_event_that_went_on_only_its_beginning_is_told(now: datetime, healed: int) -> None:
+    row = Resource.objects.get(pk=healed)
+    make.event(row, "UpdateFailed", "denied", now - HOUR, first_at=now - 3 * HOUR, count=40)
+    make.event(row, "Later", "denied", now - HOUR, first_at=now - 1.5 * HOUR)
+    found = past.resource(healed, now - 2 * HOUR, now)
+    assert found is not None
+    (event,) = queries.events(found, until=now - 2 * HOUR)
+    assert (event.reason, event.last_at, event.count) == ("UpdateFailed", now - 3 * HOUR, 1)
+    assert len(queries.events(found)) == 2
+
+
+def test_nothing_that_came_later_is_a_suspect(now: datetime, healed: int) -> None:
+    row = Resource.objects.get(pk=healed)
+    began = now - 3 * HOUR
+    Transition.objects.update(unwell_since=began)
+    key = {"cluster": row.cluster, "kind": row.kind, "namespace": row.namespace, "name": row.name}
+    for minutes in (-5, 5):
+        at = began + minutes * MINUTE
+        Revision.objects.create(**key, at=at, seen_at=at, what="spec")
+    shown = {
+        minutes: [s.at - began for s in queries.suspects(past.resource(healed, began + minutes * MINUTE, now)) or ()]
+        for minutes in (2, 7)
+    }
+    assert {minutes: sorted(found) for minutes, found in shown.items()} == {
+        2: [-5 * MINUTE],
+        7: [-5 * MINUTE, 5 * MINUTE],
+    }
 
 
 @pytest.mark.usefixtures("healed")

@@ -35,18 +35,19 @@ ON CONFLICT (cluster_id) DO UPDATE SET
 # The state of the cluster's own verdict that ended becomes history, as a resource's does (see recorder.WRITE).
 JUDGED = """
 WITH states AS (
-    SELECT *, (health, findings, lints) = (%(health)s, %(findings)s::jsonb, %(lints)s::jsonb) AS lasts
+    SELECT *, (health, findings, lints) = (%(health)s, %(findings)s::jsonb, %(lints)s::jsonb) AS lasts,
+        greatest(%(now)s, recorded_at) AS at
     FROM monitoring_clusterstate WHERE cluster_id = %(cluster_id)s
 ), told AS (
     INSERT INTO monitoring_transition (
         at, began_at, cluster_id, resource_id, kind, namespace, name, uid, from_health, to_health, turned, findings,
         lints, signature)
-    SELECT %(now)s, least(recorded_at, %(now)s), cluster_id, 0, 'Cluster', '', '', '', health, %(health)s,
+    SELECT at, recorded_at, cluster_id, 0, 'Cluster', '', '', '', health, %(health)s,
         health <> %(health)s, findings, lints, ''
     FROM states WHERE not lasts AND recorded_at IS NOT NULL
 )
 UPDATE monitoring_clusterstate c SET health = %(health)s, findings = %(findings)s::jsonb, lints = %(lints)s::jsonb,
-    recheck_at = %(recheck_at)s, recorded_at = CASE WHEN s.lasts THEN coalesce(s.recorded_at, %(now)s) ELSE %(now)s END
+    recheck_at = %(recheck_at)s, recorded_at = CASE WHEN s.lasts THEN coalesce(s.recorded_at, s.at) ELSE s.at END
 FROM states s WHERE c.cluster_id = s.cluster_id
 """
 

@@ -1,6 +1,6 @@
 """Delete by age, in batches, so that no lock is held long. Transitions are history and are kept longest."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
@@ -18,17 +18,18 @@ DELETE FROM {table} WHERE ctid = ANY(ARRAY(
 def prune(now: datetime, batch: int = BATCH) -> dict[str, int]:
     """Delete rows older than their retention; return how many by table. Safe to run again at any time.
 
-    Of transitions whole months go, and what lies in no month's partition.
+    Of transitions whole months go, and what lies in no month's partition. Gaps stay as long as any transition of their
+    month: a moment that one can ask for stays unknown where nobody saw it.
     """
-    partitions.drop_before(now - timedelta(days=settings.TRANSITION_RETENTION_DAYS))
-    return {
+    cutoff = now - timedelta(days=settings.TRANSITION_RETENTION_DAYS)
+    partitions.drop_before(cutoff)
+    month = cutoff.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return {"monitoring_gap": _delete("monitoring_gap", "ended_at", "", month, batch)} | {
         f"{table} {only}".strip(): _delete(table, column, only, now - timedelta(days=days), batch)
         for table, column, only, days in (
             ("monitoring_collection", "started_at", "", settings.COLLECTION_RETENTION_DAYS),
             ("monitoring_event", "seen_at", "", settings.EVENT_RETENTION_DAYS),
             (partitions.DEFAULT, "at", "", settings.TRANSITION_RETENTION_DAYS),
-            # A moment that one can ask for must stay unknown where nobody saw it.
-            ("monitoring_gap", "ended_at", "", settings.TRANSITION_RETENTION_DAYS),
             ("monitoring_revision", "seen_at", "", settings.REVISION_RETENTION_DAYS),
             ("monitoring_rotation", "at", "", settings.ROTATION_RETENTION_DAYS),
             ("monitoring_recovery", "day", "", settings.RECOVERY_RETENTION_DAYS),

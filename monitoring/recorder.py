@@ -42,6 +42,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 # gave 10,000 transitions instead of 9,900). RETURNING old.* would need Postgres 18.
 # A resource recreated under its key is two transitions: removed (from, null) and added (null, to).
 # `states` says of each row whether its state (health, findings, lints) goes on; a state that ended is told once.
+# A state never ends before it began: where the clock of another worker was ahead, what it wrote counts until the very
+# moment that it wrote. Otherwise an empty interval would hide the state before.
 WRITE = """
 WITH staged AS (
     SELECT * FROM json_to_recordset(%(entries)s) AS s(
@@ -59,7 +61,8 @@ WITH staged AS (
 ), states AS (
     SELECT s.*, coalesce(not s.recreated AND (o.health, o.findings, o.lints) = (s.health, s.findings, s.lints), false)
             AS lasts,
-        o.recorded_at AS recorded_before, CASE WHEN not s.recreated THEN o.rotated_at END AS rotated_at,
+        greatest(%(at)s, o.recorded_at) AS at, o.recorded_at AS recorded_before,
+        CASE WHEN not s.recreated THEN o.rotated_at END AS rotated_at,
         CASE WHEN s.health >= %(unwell)s
             THEN coalesce(CASE WHEN not s.recreated THEN o.unwell_since END, s.since) END AS unwell_since
     FROM staged s LEFT JOIN old o USING (kind, namespace, name)
@@ -68,13 +71,14 @@ WITH staged AS (
 ), gone AS (
     DELETE FROM monitoring_resource r USING removed g WHERE r.id = g.id AND r.cluster_id = %(cluster_id)s
     RETURNING r.id, r.kind, r.namespace, r.name, r.uid, r.health, r.findings, r.lints, r.signature, r.since,
-        r.recorded_at, r.unwell_since, r.first_seen_at
+        r.recorded_at, r.unwell_since, r.first_seen_at, greatest(%(at)s, r.recorded_at) AS at
 ), written AS (
     INSERT INTO monitoring_resource AS r (
         cluster_id, kind, namespace, name, uid, fingerprint, created_at, first_seen_at, health, since, recorded_at,
         unwell_since, rotated_at, findings, lints, signature, facts, refreshed_at, due_at, recheck_at, drift_digest)
-    SELECT %(cluster_id)s, kind, namespace, name, uid, fingerprint, created_at, first_seen_at, health, since,
-        CASE WHEN lasts THEN recorded_before ELSE %(at)s END,
+    SELECT %(cluster_id)s, kind, namespace, name, uid, fingerprint, created_at,
+        CASE WHEN recreated THEN greatest(first_seen_at, at) ELSE first_seen_at END, health, since,
+        CASE WHEN lasts THEN recorded_before ELSE at END,
         unwell_since, rotated_at, findings, lints, signature, facts, refreshed_at, due_at, recheck_at, drift_digest
     FROM states ORDER BY kind, namespace, name
     ON CONFLICT (cluster_id, kind, namespace, name) DO UPDATE SET
@@ -93,24 +97,24 @@ WITH staged AS (
         CASE WHEN not s.recreated THEN o.signature END AS signature,
         CASE WHEN not s.recreated THEN o.since END AS since,
         CASE WHEN not s.recreated THEN o.unwell_since END AS unwell_since, NULL::timestamptz AS first_seen_at,
-        s.controller_at, s.lasts
+        s.controller_at, s.at, s.lasts
     FROM written w JOIN states s USING (kind, namespace, name) LEFT JOIN old o ON o.id = w.id
     UNION ALL
     SELECT o.id, o.kind, o.namespace, o.name, o.uid, o.health, NULL, o.recorded_at, o.findings, o.lints, o.signature,
-        o.since, o.unwell_since, o.first_seen_at, NULL, false
-    FROM old o JOIN staged s USING (kind, namespace, name) WHERE s.recreated
+        o.since, o.unwell_since, o.first_seen_at, NULL, s.at, false
+    FROM old o JOIN states s USING (kind, namespace, name) WHERE s.recreated
     UNION ALL
     SELECT id, kind, namespace, name, uid, health, NULL, recorded_at, findings, lints, signature, since,
-        unwell_since, first_seen_at, NULL, false
+        unwell_since, first_seen_at, NULL, at, false
     FROM gone
 ), told AS (
     INSERT INTO monitoring_transition (
         at, began_at, cluster_id, resource_id, kind, namespace, name, uid, from_health, to_health, turned, findings,
         lints, signature, since, unwell_since, first_seen_at, controller_at, collection_id)
-    SELECT %(at)s, least(coalesce(recorded_at, %(at)s), %(at)s), %(cluster_id)s, id, kind, namespace, name, uid,
+    SELECT at, coalesce(recorded_at, at), %(cluster_id)s, id, kind, namespace, name, uid,
         from_health, to_health, from_health IS DISTINCT FROM to_health, coalesce(findings, '[]'),
         coalesce(lints, '[]'), coalesce(signature, ''), since, unwell_since,
-        CASE WHEN to_health IS NULL THEN least(first_seen_at, %(at)s) END, controller_at, %(collection_id)s
+        CASE WHEN to_health IS NULL THEN least(first_seen_at, at) END, controller_at, %(collection_id)s
     FROM steps WHERE not lasts AND kind = ANY(%(judged_kinds)s)
     ORDER BY (to_health IS NOT NULL), id
     RETURNING turned
@@ -164,7 +168,8 @@ WHERE monitoring_event.last_at IS NULL OR excluded.last_at >= monitoring_event.l
 
 # `since` moves only with the outcome; `read_at` and `resource_version` only when the kind was read to its end. A kind
 # that is read again after longer than its knowledge lasts leaves a gap, and so does one that is read for the first time
-# long after its cluster was registered. That a kind is not installed is known: no gap. Another served version is a
+# long after its cluster was registered. That a kind is not installed is known, so the gap before ends with it; but
+# while rows of it stay, they were not seen until it is read again. Another served version is a
 # revision of the cluster: only this statement sees both.
 ADVANCE = """
 WITH staged AS (
@@ -172,10 +177,15 @@ WITH staged AS (
         kind text, outcome text, failure text, message text, served_version text, resource_version text, known boolean)
 ), gaps AS (
     INSERT INTO monitoring_gap (cluster_id, kind, began_at, ended_at)
-    SELECT k.id, s.kind, coalesce(c.read_at, k.created_at), %(now)s
+    SELECT k.id, s.kind, coalesce(c.read_at, k.created_at), %(now)s::timestamptz
     FROM staged s JOIN clusters_cluster k ON k.id = %(cluster_id)s
     LEFT JOIN monitoring_cursor c ON c.cluster_id = k.id AND c.kind = s.kind
-    WHERE s.known AND coalesce(c.read_at, k.created_at) < %(fresh_from)s AND coalesce(c.outcome, '') <> 'not installed'
+    WHERE (s.known OR s.outcome = 'not installed') AND coalesce(c.read_at, k.created_at) < %(fresh_from)s
+        AND coalesce(c.outcome, '') <> 'not installed'
+    UNION ALL
+    SELECT c.cluster_id, c.kind, c.since, %(now)s FROM monitoring_cursor c JOIN staged s USING (kind)
+    WHERE c.cluster_id = %(cluster_id)s AND c.outcome = 'not installed' AND s.known AND c.since < %(now)s
+        AND EXISTS (SELECT FROM monitoring_resource r WHERE r.cluster_id = c.cluster_id AND r.kind = c.kind)
 ), reversioned AS (
     INSERT INTO monitoring_revision (at, seen_at, cluster_id, kind, namespace, name, what, before, after, by)
     SELECT %(now)s, %(now)s, c.cluster_id, 'Cluster', '', c.kind, 'served version', c.served_version,

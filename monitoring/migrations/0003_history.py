@@ -41,6 +41,16 @@ CREATE TABLE monitoring_transition (
     CHECK (began_at <= at)
 ) PARTITION BY RANGE (at);
 CREATE TABLE monitoring_transition_default PARTITION OF monitoring_transition DEFAULT;
+DO $$
+-- Of the months that have rows already: moving them from the default partition later would lock every collection out.
+DECLARE month timestamp := (SELECT date_trunc('month', min(at) AT TIME ZONE 'UTC') FROM monitoring_transition_before);
+BEGIN
+    WHILE month <= now() AT TIME ZONE 'UTC' LOOP
+        EXECUTE format('CREATE TABLE monitoring_transition_%s PARTITION OF monitoring_transition FOR VALUES FROM (%L) TO (%L)',
+            to_char(month, 'YYYY_MM'), month AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC');
+        month := month + interval '1 month';
+    END LOOP;
+END $$;
 CREATE INDEX transition_newest ON monitoring_transition (at DESC, id DESC);
 CREATE INDEX transition_by_cluster ON monitoring_transition (cluster_id, at DESC, id DESC);
 CREATE INDEX transition_by_resource ON monitoring_transition (cluster_id, kind, namespace, name, at DESC);
@@ -82,7 +92,7 @@ DROP TABLE monitoring_transition_before;
 #    would stretch every page of an index over all, with what lists and counts ask for, since their rows lie far apart
 #    (7,000 pages: 200 ms where they are not in memory). The beginning of the month chooses partitions only: with the moment
 #    itself Postgres reads another index besides.
-# 3. Healthy states that ended and of which something was found.
+# 3. Healthy states that ended and of which something was found, and others with advice.
 # 4. Other healthy states that ended, resource by resource: of those that are there, and of those that are gone, found
 #    by their removal, which tells since when they had been there.
 ESTATE = """
@@ -113,8 +123,14 @@ FROM monitoring_transition t
 WHERE t.from_health = 0 AND t.findings <> '[]' AND t.kind <> 'Cluster'
     AND tstzrange(t.began_at, t.at) @> moment AND t.at >= date_trunc('month', moment, 'UTC')
 UNION ALL
+SELECT t.resource_id, t.cluster_id, t.kind, t.namespace, t.name, t.uid, 0::smallint, coalesce(t.since, t.began_at),
+    t.began_at, t.at, t.id, NULL, '[]'::jsonb, t.lints, '', t.namespace || '/' || t.name
+FROM monitoring_transition t
+WHERE t.from_health = 0 AND t.findings = '[]' AND t.lints <> '[]' AND t.kind <> 'Cluster'
+    AND tstzrange(t.began_at, t.at) @> moment AND t.at >= date_trunc('month', moment, 'UTC')
+UNION ALL
 SELECT r.id, r.cluster_id, r.kind, r.namespace, r.name, p.uid, 0::smallint, coalesce(p.since, p.began_at), p.began_at,
-    p.at, p.id, NULL, '[]'::jsonb, p.lints, '', r.search
+    p.at, p.id, NULL, '[]'::jsonb, '[]'::jsonb, '', r.search
 FROM monitoring_resource r CROSS JOIN LATERAL (
     SELECT t.* FROM monitoring_transition t
     WHERE t.cluster_id = r.cluster_id AND t.kind = r.kind AND t.namespace = r.namespace AND t.name = r.name
@@ -122,10 +138,10 @@ FROM monitoring_resource r CROSS JOIN LATERAL (
     ORDER BY t.at, t.id LIMIT 1
 ) p
 WHERE r.recorded_at > moment AND r.first_seen_at <= moment
-    AND p.from_health = 0 AND p.findings = '[]' AND p.began_at <= moment
+    AND p.from_health = 0 AND p.findings = '[]' AND p.lints = '[]' AND p.began_at <= moment
 UNION ALL
 SELECT g.resource_id, g.cluster_id, g.kind, g.namespace, g.name, p.uid, 0::smallint, coalesce(p.since, p.began_at),
-    p.began_at, p.at, p.id, NULL, '[]'::jsonb, p.lints, '', g.namespace || '/' || g.name
+    p.began_at, p.at, p.id, NULL, '[]'::jsonb, '[]'::jsonb, '', g.namespace || '/' || g.name
 FROM monitoring_transition g CROSS JOIN LATERAL (
     SELECT t.* FROM monitoring_transition t
     WHERE t.cluster_id = g.cluster_id AND t.kind = g.kind AND t.namespace = g.namespace AND t.name = g.name
@@ -134,7 +150,7 @@ FROM monitoring_transition g CROSS JOIN LATERAL (
 ) p
 WHERE g.to_health IS NULL AND g.kind <> 'Cluster' AND tstzrange(g.first_seen_at, g.at) @> moment
     AND g.at >= date_trunc('month', moment, 'UTC')
-    AND p.from_health = 0 AND p.findings = '[]' AND p.began_at <= moment
+    AND p.from_health = 0 AND p.findings = '[]' AND p.lints = '[]' AND p.began_at <= moment
 $$;
 """
 

@@ -37,9 +37,9 @@ class PastResource(models.Model):
 
     `id` is that of the resource, also of one that is gone. What only the present knows (facts, when it is due) is
     empty. `ended_at` and `transition_id`: when the state ended, and what tells of it; None if it lasts. The estate is
-    the union of states that last, ended ones that are unhealthy or have findings (found by `transition_brief`,
-    `transition_lasting` and `transition_noted`), and other healthy ones, found resource by resource: for many of these
-    ask monitoring.queries.past_rows, or Postgres has to look at every resource.
+    the union of states that last, ended ones that are unhealthy, have findings or advice (found by `transition_brief`,
+    `transition_lasting`, `transition_noted` and `transition_advised`), and other healthy ones, found resource by
+    resource: for many of these ask monitoring.queries.past_rows, or Postgres has to look at every resource.
     """
 
     id = models.BigIntegerField(primary_key=True)

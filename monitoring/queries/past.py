@@ -23,7 +23,7 @@ from monitoring.known import decoded
 from monitoring.models import ClusterState, Cursor, Gap, HealthCount, PastResource, Resource, Transition
 from monitoring.queries.causes import Cause, Estate, led, ranked
 from monitoring.queries.fleet import ClusterRow, FamilyRow, cell
-from monitoring.queries.knowledge import Coverage, Overdue, Silent, is_overdue
+from monitoring.queries.knowledge import NOT_GIVEN, Coverage, Overdue, Silent, is_overdue
 from monitoring.queries.lints import Lint, counted
 from monitoring.queries.paging import Page, decode_numbers, decode_ranked, page_of
 from monitoring.queries.past_rows import page_rows
@@ -36,7 +36,8 @@ Gaps = Mapping[Pair, datetime]  # since when each pair was not seen
 
 LINTS = """
 WITH advised AS (
-    SELECT cluster_id, lints FROM monitoring_resource WHERE lints <> '[]' AND recorded_at <= %(at)s
+    SELECT cluster_id, lints FROM monitoring_resource
+    WHERE lints <> '[]' AND recorded_at <= %(at)s AND kind = ANY(%(kinds)s)
     UNION ALL
     SELECT cluster_id, lints FROM monitoring_transition
     WHERE lints <> '[]' AND from_health IS NOT NULL AND kind <> 'Cluster' AND at > %(at)s
@@ -51,7 +52,7 @@ CROSS JOIN LATERAL jsonb_array_elements(a.lints) l GROUP BY 1
 CLUSTER_STATES = """
 SELECT p.cluster_id, p.from_health, p.findings, p.lints FROM clusters_cluster c CROSS JOIN LATERAL (
     SELECT * FROM monitoring_transition t WHERE t.cluster_id = c.id AND t.kind = 'Cluster' AND t.namespace = ''
-        AND t.name = '' AND t.at > %(at)s ORDER BY t.at LIMIT 1
+        AND t.name = '' AND t.at > %(at)s ORDER BY t.at, t.id LIMIT 1
 ) p WHERE p.began_at <= %(at)s
 """
 
@@ -71,13 +72,19 @@ def check(at: datetime, name: str = "at") -> None:
 
 
 def gaps(at: datetime, now: datetime) -> Gaps:
-    """The (cluster, kind) pairs that nobody had seen at `at`, and since when. Three SQL statements.
+    """The (cluster, kind) pairs that nobody had seen at `at`, and since when. Four SQL statements.
 
-    The gap that is open at `now` begins with the newest complete reading, or with the cluster's registration.
+    The gap that is open at `now` begins with the newest complete reading, or with the cluster's registration; of a kind
+    that is not installed any more while its resources are still known, when it ceased to be. What nobody was given the
+    rights to see is no gap.
     """
     ended = Gap.objects.filter(kind__in=JUDGED_KINDS, began_at__lt=at, ended_at__gt=at)
     found = {(gap.cluster_id, gap.kind): gap.began_at for gap in ended}
-    cursors = Cursor.objects.filter(kind__in=JUDGED_KINDS).exclude(outcome=Outcome.NOT_INSTALLED)
+    cursors = Cursor.objects.filter(kind__in=JUDGED_KINDS)
+    orphaned = Resource.objects.filter(cluster=OuterRef("cluster"), kind=OuterRef("kind"))
+    for known in cursors.filter(Exists(orphaned), outcome=Outcome.NOT_INSTALLED, since__lt=at):
+        found[known.cluster_id, known.kind] = known.since
+    cursors = cursors.exclude(outcome=Outcome.NOT_INSTALLED).exclude(NOT_GIVEN, read_at=None)
     for known in cursors.filter(Q(read_at__lt=at) | Q(read_at=None)).select_related("cluster"):
         since = known.read_at or known.cluster.created_at
         if since < at and is_overdue(known.cluster, known.read_at, now):
@@ -155,8 +162,10 @@ def needs_someone(at: datetime, now: datetime, *, seen: Coverage, limit: int = 1
 
 
 def lints(at: datetime) -> tuple[Lint, ...]:
-    """As `queries.lints`, at `at`."""
-    return counted(LINTS, {"at": at}, [state for state in cluster_states(at).values() if state.lints])
+    """As `queries.lints`, at `at`, but for generators: what was advised of them is not kept."""
+    return counted(
+        LINTS, {"at": at, "kinds": list(JUDGED_KINDS)}, [state for state in cluster_states(at).values() if state.lints]
+    )
 
 
 def cluster_states(at: datetime) -> dict[int, ClusterState]:
@@ -279,7 +288,7 @@ def _clusters(at: datetime, ids: Collection[int] | None) -> QuerySet[Cluster]:
 
 
 def _silent(unseen: Gaps) -> dict[int, datetime]:
-    """Clusters of which nothing was seen, and since when: all kinds that they serve were in a gap."""
+    """Clusters of which nothing was seen, and since when: all kinds that they serve were in a gap, or never read."""
     served: dict[int, set[str]] = defaultdict(set)
     cursors = Cursor.objects.filter(kind__in=REQUIRED_KINDS).exclude(outcome=Outcome.NOT_INSTALLED)
     for cluster_id, kind in cursors.values_list("cluster_id", "kind"):
@@ -287,6 +296,9 @@ def _silent(unseen: Gaps) -> dict[int, datetime]:
     hidden: dict[int, dict[str, datetime]] = defaultdict(dict)
     for (cluster_id, kind), since in unseen.items():
         hidden[cluster_id][kind] = since
+    known = set(Cursor.objects.values_list("cluster_id", flat=True))
     return {
-        cluster_id: min(kinds.values()) for cluster_id, kinds in hidden.items() if served[cluster_id] <= kinds.keys()
+        cluster_id: min(kinds.values())
+        for cluster_id, kinds in hidden.items()
+        if (served[cluster_id] or cluster_id not in known) and served[cluster_id] <= kinds.keys()
     }

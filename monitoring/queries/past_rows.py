@@ -14,9 +14,9 @@ from django.core.exceptions import EmptyResultSet
 from django.db.models import Func, Q, QuerySet, Value, prefetch_related_objects
 from django.db.models.functions import Concat
 
+from monitoring.families import JUDGED_KINDS
 from monitoring.filters import ResourceFilters
 from monitoring.health import Health
-from monitoring.known import as_json
 from monitoring.models import PastResource, Resource, Transition
 from monitoring.queries.knowledge import Overdue
 from monitoring.queries.resources import filtered, named
@@ -45,12 +45,12 @@ WITH there AS (
         UNION ALL
         SELECT n.uid, coalesce(n.since, n.began_at), n.began_at, n.findings, n.lints FROM ({ended}) n
         WHERE r.recorded_at > %(at)s AND n.from_health = 0 AND n.began_at <= %(at)s
-    ) p WHERE {advised} ORDER BY r.id DESC LIMIT %(limit)s
+    ) p ORDER BY r.id DESC LIMIT %(limit)s
 ), gone AS (
     SELECT r.resource_id, r.cluster_id, r.kind, r.namespace, r.name, r.search, p.uid, coalesce(p.since, p.began_at),
         p.began_at, p.findings, p.lints
     FROM ({gone}) r CROSS JOIN LATERAL ({ended}) p
-    WHERE p.from_health = 0 AND p.began_at <= %(at)s AND {advised} ORDER BY r.resource_id DESC LIMIT %(limit)s
+    WHERE p.from_health = 0 AND p.began_at <= %(at)s ORDER BY r.resource_id DESC LIMIT %(limit)s
 )
 SELECT *, 0 AS health, NULL AS ended_at, NULL AS transition_id, NULL AS unwell_since, '' AS signature
 FROM (SELECT * FROM there UNION ALL SELECT * FROM gone) w ORDER BY id DESC LIMIT %(limit)s
@@ -60,7 +60,6 @@ ENDED = """
     WHERE t.cluster_id = r.cluster_id AND t.kind = r.kind AND t.namespace = r.namespace AND t.name = r.name
         AND t.at > %(at)s AND t.from_health IS NOT NULL ORDER BY t.at, t.id LIMIT 1
 """
-ADVISED = "(p.lints @> ANY(%(lints)s::jsonb[]) OR %(lints)s IS NULL)"
 
 KEY = ("cluster_id", "kind", "namespace", "name", "search")
 STATE = ("uid", "since", "recorded_at", "findings", "lints", "health")
@@ -69,15 +68,18 @@ STATE = ("uid", "since", "recorded_at", "findings", "lints", "health")
 def page_rows(
     filters: ResourceFilters, overdue: Overdue, at: datetime, last: tuple[int, int] | None, limit: int
 ) -> list[PastResource]:
-    """The first `limit` rows after `last` (health and id), with their cluster. Three SQL statements at most."""
+    """The first `limit` rows after `last` (health and id), with their cluster. Six SQL statements at most.
+
+    Generators, of which only advice is known, are left out: that of then is not kept.
+    """
     health, last_id = last or (max(Health) + 1, 0)
-    rows = filtered(filters, overdue, PastResource.at(at))
+    rows = filtered(filters, overdue, PastResource.at(at)).filter(kind__in=JUDGED_KINDS)
     found: list[PastResource] = []
     if health > Health.HEALTHY:
         unwell = rows.filter(Q(health__lt=health) | Q(health=health, id__lt=last_id), health__gt=Health.HEALTHY)
         found = _whole(unwell.order_by("-health", "-id")[:limit], at)
     missing, below = limit - len(found), last_id if health == Health.HEALTHY else None
-    if missing and filters.findings:  # what has any is found by them
+    if missing and (filters.findings or filters.lints):  # what has any is found by them
         well = rows.filter(health=Health.HEALTHY)
         found += (well if below is None else well.filter(id__lt=below)).order_by("-id")[:missing]
     elif missing and _may_be_healthy(filters, overdue):
@@ -114,14 +116,12 @@ def _healthy(
     params: dict[str, Any] = {
         "at": at,
         "limit": limit,
-        "lints": [as_json([{"rule": rule}]) for rule in filters.lints] or None,
     }
     try:
         sql = HEALTHY.format(
             there=_spliced(there.values("id", *KEY, *STATE), "there", params),
             gone=_spliced(gone.values("resource_id", *KEY), "gone", params),
             ended=ENDED,
-            advised=ADVISED,
         )
     except EmptyResultSet:  # a pattern of names that no cluster has
         return []

@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 
 from monitoring import filters
 from monitoring.api.base import ApiView
@@ -67,6 +68,8 @@ class DifferenceList(ApiView):
         past.check(chosen.before, "from")
         page = diff.differences(chosen, now, **paging(request))
         response = page_response(request, page, EstateDifferenceSerializer, now, chosen.clusters, chosen.after)
+        if page.next:  # a later page compares the same two moments
+            response.data["next"] = replace_query_param(response.data["next"], "to", response.data["as_of"])
         unseen: Any = page.unseen
         response.data["unseen"] = UnseenSerializer(unseen, many=True).data
         return response

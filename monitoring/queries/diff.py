@@ -15,7 +15,7 @@ from monitoring.filters import DiffFilters
 from monitoring.health import Health
 from monitoring.known import decoded
 from monitoring.queries.paging import Page, decode_moment, page_of
-from monitoring.queries.past import Gaps, gaps
+from monitoring.queries.past import Gaps, Pair, gaps, registered_after
 from monitoring.queries.resources import cluster_ids
 from monitoring.rules.base import Finding
 
@@ -61,7 +61,7 @@ FROM compared d JOIN clusters_cluster c ON c.id = d.cluster_id
 WHERE %(last_at)s::timestamptz IS NULL OR (d.at, d.id) < (%(last_at)s, %(last_id)s)
 ORDER BY d.at DESC, d.id DESC LIMIT %(limit)s
 """
-CHOSEN = """kind = ANY(%(kinds)s)
+CHOSEN = """kind = ANY(%(kinds)s) AND cluster_id <> ALL(%(later)s)
         AND (%(clusters)s::bigint[] IS NULL OR cluster_id = ANY(%(clusters)s))
         AND (%(namespaces)s::text[] IS NULL OR namespace = ANY(%(namespaces)s))
         AND (%(names)s::text[] IS NULL OR name = ANY(%(names)s))"""
@@ -131,12 +131,15 @@ class Differences(Page[Difference]):
 def differences(filters: DiffFilters, now: datetime, cursor: str = "", limit: int = 50) -> Differences:
     """What is not the same at the two moments, the latest change first. At most nine SQL statements.
 
-    A resource that changed and changed back is none. Of a kind that was not seen at a moment everything was unknown
-    then: that is told once, in `unseen`, and only what came or went is listed, as unknown. Raises WrongParameter.
+    A resource that changed and changed back is none. Of a kind that was not seen at a moment, and of a cluster that was
+    registered in between, everything was unknown then: that is told once, in `unseen`, and only what came or went of
+    such a kind is listed, as unknown. Raises WrongParameter.
     """
     clusters = cluster_ids(filters.clusters) if filters.clusters else None
     kinds = filters.kinds or JUDGED_KINDS
     before, after = (_of(gaps(at, now), kinds, clusters) for at in (filters.before, filters.after))
+    later = [number for number in registered_after(filters.before) if clusters is None or number in clusters]
+    before.update(((number, kind), filters.before) for number in later for kind in kinds)
     unseen = sorted(before.keys() | after.keys())
     last_at, last_id = decode_moment(cursor) if cursor else (None, 0)
     params: dict[str, Any] = {
@@ -144,6 +147,7 @@ def differences(filters: DiffFilters, now: datetime, cursor: str = "", limit: in
         "after": filters.after,
         "kinds": list(kinds),
         "clusters": clusters,
+        "later": later,
         "namespaces": list(filters.namespaces) or None,
         "names": list(filters.names) or None,
         "unseen_clusters": [cluster_id for cluster_id, _ in unseen],
@@ -159,7 +163,7 @@ def differences(filters: DiffFilters, now: datetime, cursor: str = "", limit: in
     return Differences(page.rows, page.next, tuple(_unseen(before, after)))
 
 
-def _of(found: Gaps, kinds: Iterable[str], clusters: list[int] | None) -> Gaps:
+def _of(found: Gaps, kinds: Iterable[str], clusters: list[int] | None) -> dict[Pair, datetime]:
     return {
         (cluster_id, kind): since
         for (cluster_id, kind), since in found.items()

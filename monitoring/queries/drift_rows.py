@@ -55,7 +55,7 @@ JOIN monitoring_reference f ON (f.cluster_id, f.relation, f.target_kind, f.targe
     = (r.cluster_id, 'class', r.kind, r.namespace, r.name)
 JOIN monitoring_resource m ON m.id = f.resource_id AND m.kind = 'SecretProviderClassPodStatus'
 CROSS JOIN LATERAL jsonb_to_recordset(m.facts->'objects') AS o(id text, version text)
-WHERE r.source > '' AND o.version <> '' GROUP BY 1, 2, 3
+WHERE r.source > '' AND o.version <> '' AND NOT m.findings @> '[{"rule": "csi-orphaned-status"}]' GROUP BY 1, 2, 3
 """
 
 
@@ -81,7 +81,8 @@ class Scope:
 class DriftCell:
     """An object in one cluster where it is, or was when we saw that cluster last: then its health is unknown.
 
-    `tag` is that of its value, "" where that is not known now.
+    `seen`: we see it now. It may be judged unknown all the same. `tag` is that of its value, "" where that is not known
+    now.
     """
 
     cluster: str
@@ -89,6 +90,7 @@ class DriftCell:
     resource_id: int
     spec: Spec
     tag: str = ""
+    seen: bool = True
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,10 @@ class DriftRow:
     """One object over all compared clusters, which are named. Only what we see now is compared.
 
     `cells` are those where it is, `missing` where it is not, `not_installed` where its kind is not; of all others we do
-    not know now. `values` is None for kinds of whose values nothing is ever known; `without_t2` are clusters whose
-    Secrets we do not see. `shared` are clusters that have one value though they must differ, `conflicts` what differs
-    of values though it need not. Fields that are `excepted` (drift.is_excepted) are not in `specs`, `versions` and
-    `conflicts`.
+    not know now. `values` is None for kinds of whose values nothing is ever known; `unseen` are clusters that had it
+    and that we do not see now, `without_t2` others whose Secrets we do not see. `shared` are clusters that have one
+    value though they must differ, `conflicts` what differs of values though it need not. Fields that are `excepted`
+    (drift.is_excepted) are not in `specs`, `versions` and `conflicts`.
     """
 
     key: ResourceKey
@@ -108,6 +110,7 @@ class DriftRow:
     not_installed: tuple[str, ...]
     specs: Mapping[str, dict[str, tuple[str, ...]]]
     values: ValueDrift[str] | None
+    unseen: frozenset[str]
     without_t2: frozenset[str]
     versions: tuple[VersionDrift[str], ...]
     shared: tuple[tuple[str, ...], ...]
@@ -242,7 +245,7 @@ def _row(
     cells = (cell for state in states for cell in _cells(key.kind, state, stores, scope))
     present = {cell.cluster: cell for cell in sorted(cells, key=lambda cell: cell.cluster)}
     elsewhere = [(number, name) for number, name in names.items() if name not in present]
-    seen = {cell.cluster: cell for cell in present.values() if cell.health is not Health.UNKNOWN}
+    seen = {cell.cluster: cell for cell in present.values() if cell.seen}
     sources = {
         names[number]: state.facts.source
         for state in states
@@ -250,7 +253,7 @@ def _row(
         for number in state.ids
     }
     has_values = _has_values(states)
-    tags = {name: cell.tag for name, cell in seen.items()} if has_values else {}
+    tags = {name: cell.tag for name, cell in present.items()} if has_values else {}
     values = rules.value_drift(tags) if has_values else None
     versions = rules.version_drift({names[number]: found for number, found in mounted.items()}, sources)
     return DriftRow(
@@ -260,6 +263,7 @@ def _row(
         not_installed=tuple(name for number, name in elsewhere if (number, key.kind) in scope.not_installed),
         specs=rules.differences({name: cell.spec for name, cell in seen.items()}, scope.excepted),
         values=values,
+        unseen=frozenset(present) - frozenset(seen),
         without_t2=frozenset(
             name for number, name in names.items() if name in seen and not scope.sees(number, "Secret")
         ),
@@ -289,5 +293,6 @@ def _cells(kind: str, state: _State, stores: Mapping[StoreName, StoreFacts], sco
             health=state.health if sees else Health.UNKNOWN,
             resource_id=resource_id,
             spec=specs[known],
-            tag=state.tag if scope.sees(cluster_id, "Secret") else "",
+            tag=state.tag if sees and scope.sees(cluster_id, "Secret") else "",
+            seen=sees,
         )

@@ -140,7 +140,7 @@ def events(resource: JudgedResource, limit: int = MOST_SHOWN, *, until: datetime
     for event in found:
         if until and event.last_at and event.last_at > until:
             event.last_at, event.count = event.first_at, 1
-    return tuple(found)
+    return tuple(sorted(found, key=lambda event: event.last_at or event.seen_at, reverse=True))
 
 
 @dataclass(frozen=True)

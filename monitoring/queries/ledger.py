@@ -10,10 +10,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.db import connection
+from django.db.models import Min, OuterRef, Subquery
 
 from clusters.facts import ResourceKey
+from clusters.models import Cluster
 from monitoring.filters.rotations import LedgerFilters
-from monitoring.models import Rotation
+from monitoring.models import Rotation, Transition
 from monitoring.queries import past
 from monitoring.queries.paging import Page, decode_moment, encode
 from monitoring.queries.resources import JudgedResource, ids_of
@@ -48,7 +50,7 @@ CONDITIONS = {
     "sources": "r.source = ANY(%(sources)s)",
     "since": "r.at >= %(since)s",
     "until": "r.at < %(until)s",
-    "known_at": "r.at <= %(known_at)s",
+    "known_at": "r.at <= %(known_at)s AND r.seen_at <= %(known_at)s",
     "last": "(r.at, r.id) < (%(last_at)s, %(last_id)s)",
 }
 
@@ -157,29 +159,33 @@ def _exported(params: dict[str, Any], chunk: int) -> Iterator[LedgerRow]:
 def calendar(filters: LedgerFilters, now: datetime, *, at: datetime | None = None) -> tuple[Day, ...]:
     """The days of the last 13 weeks, of which the first begins on a Monday. At most four SQL statements.
 
-    The filters' own moments do not count: the days of the calendar are what one chooses them by.
+    A day is known from the first record of the chosen clusters on, or if something tells of it. The filters' own
+    moments do not count: the days of the calendar are what one chooses them by.
     """
     today = (at or now).astimezone(UTC).date()
     params = _params(replace(filters, since=None, until=None), at)
     first = today - timedelta(days=today.weekday(), weeks=WEEKS - 1)
     sql = DAYS_OF_FEW if filters.namespaces or filters.names or filters.q else DAYS
     rows = _fetch(sql, {**params, "first": first, "last_day": today, "most": MOST_A_DAY})
-    known_from = _first_day()
-    return tuple(Day(day, number, known_from is not None and day >= known_from) for day, number in rows)
+    known_from = _known_from(ids_of(filters.clusters))
+    return tuple(Day(day, number, number > 0 or (known_from is not None and day >= known_from)) for day, number in rows)
 
 
 def check(since: datetime | None) -> None:
     """Raises WrongParameter for a beginning that lies on an earlier day than all that is known. Two SQL statements."""
-    known_from = _first_day() if since else None
-    if since and (known_from is None or since.date() < known_from):
+    told = Rotation.objects.order_by("at").values_list("at", flat=True).first() if since else None
+    if since and (told is None or since.date() < told.astimezone(UTC).date()):
         past.check(since, "from")
 
 
-def _first_day() -> date | None:
-    """That of our first record, or of what the first readings told of the time before."""
-    told = Rotation.objects.order_by("at").values_list("at", flat=True).first()
-    known = [moment for moment in (told, past.first_record()) if moment]
-    return min(known).astimezone(UTC).date() if known else None
+def _known_from(ids: list[int] | None) -> date | None:
+    """The day of the first record of any cluster, or of any of these."""
+    if ids is None:
+        first = past.first_record()
+    else:
+        records = Transition.objects.filter(cluster=OuterRef("pk"), turned=True).order_by("at").values("at")[:1]
+        first = Cluster.objects.filter(pk__in=ids).aggregate(first=Min(Subquery(records)))["first"]
+    return first.astimezone(UTC).date() if first else None
 
 
 def rotations_of(resource: JudgedResource, limit: int = MOST_OF_ONE) -> tuple[LedgerRow, ...]:

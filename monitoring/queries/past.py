@@ -184,7 +184,10 @@ def cluster_states(at: datetime) -> dict[int, ClusterState]:
     return dict(sorted(found.items(), key=lambda item: item[1].cluster.name))
 
 
-def counts(at: datetime) -> dict[int, dict[str, dict[Health, int]]]:
+Counts = Mapping[int, Mapping[str, Mapping[Health, int]]]  # resources by cluster, kind and last known health
+
+
+def counts(at: datetime) -> Counts:
     """Resources by cluster, kind and last known health at `at`. Four SQL statements.
 
     How many there were follows from how many there are, and what was added and removed since; how many were unhealthy
@@ -210,11 +213,11 @@ def counts(at: datetime) -> dict[int, dict[str, dict[Health, int]]]:
     return found
 
 
-def family_totals(at: datetime, now: datetime) -> tuple[FamilyRow, ...]:
-    """As `queries.family_totals`, at `at`."""
+def family_totals(at: datetime, now: datetime, held: Counts) -> tuple[FamilyRow, ...]:
+    """As `queries.family_totals`, at `at`, from the counts of then."""
     unseen = gaps(at, now)
     totals: dict[Family, dict[Health, int]] = {family: dict.fromkeys(WORST_FIRST, 0) for family in FAMILIES}
-    for cluster_id, kinds in counts(at).items():
+    for cluster_id, kinds in held.items():
         for kind, found in kinds.items():
             for health, number in found.items():
                 totals[FAMILY_OF[kind]][Health.UNKNOWN if (cluster_id, kind) in unseen else health] += number
@@ -222,10 +225,16 @@ def family_totals(at: datetime, now: datetime) -> tuple[FamilyRow, ...]:
 
 
 def cluster_rows(
-    at: datetime, now: datetime, *, ids: Collection[int] | None = None, cursor: str = "", limit: int = 100
+    at: datetime,
+    now: datetime,
+    *,
+    ids: Collection[int] | None = None,
+    held: Counts | None = None,
+    cursor: str = "",
+    limit: int = 100,
 ) -> Page[ClusterRow]:
-    """As `queries.cluster_rows`, at `at`: clusters that had something then, or were registered."""
-    unseen, held, states = gaps(at, now), counts(at), cluster_states(at)
+    """As `queries.cluster_rows`, at `at`: clusters that had something then, or were registered. `held`: `counts`."""
+    unseen, held, states = gaps(at, now), counts(at) if held is None else held, cluster_states(at)
     silent = _silent(unseen)
     rows = [
         _cluster_row(cluster, held.get(cluster.pk, {}), unseen, silent.get(cluster.pk), states.get(cluster.pk), at)
@@ -266,7 +275,7 @@ def _cluster_row(
 
 
 def coverage(at: datetime, now: datetime, ids: Collection[int] | None = None) -> Coverage:
-    """How many of the clusters of then were seen then. Three SQL statements."""
+    """How many of the clusters of then were seen then. Seven SQL statements."""
     unseen, clusters = gaps(at, now), list(_clusters(at, ids))
     hidden = _silent(unseen)
     silent = tuple(Silent(cluster.name, hidden[cluster.pk], "not read") for cluster in clusters if cluster.pk in hidden)
@@ -278,6 +287,11 @@ def coverage(at: datetime, now: datetime, ids: Collection[int] | None = None) ->
         silent=silent,
         unreadable=(),
     )
+
+
+def registered_after(at: datetime) -> list[int]:
+    """Clusters of which nothing was known yet at `at`. One SQL statement."""
+    return list(Cluster.objects.exclude(pk__in=_clusters(at, None)).values_list("pk", flat=True))
 
 
 def _clusters(at: datetime, ids: Collection[int] | None) -> QuerySet[Cluster]:

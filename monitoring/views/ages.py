@@ -85,7 +85,8 @@ def _sentence_of_ages(past_policy: int, ruled: int, total: int) -> str:
         return f"{words.counted(total, 'resource')} can rotate; no policy says how often."
     if not past_policy:
         have = "has" if ruled == 1 else "have"
-        return f"Nothing is past its policy: {words.counted(ruled, 'resource')} of {words.number(total)} {have} one."
+        number = words.counted(ruled, "resource")
+        return f"Nothing is known to be past its policy: {number} of {words.number(total)} {have} one."
     they = "is past its policy" if past_policy == 1 else "are past their policy"
     return f"{words.counted(past_policy, 'resource')} of {words.number(ruled)} {they}."
 

@@ -147,9 +147,11 @@ def said_of_values(row: DriftRow) -> str:
         return ""
     if row.values.verdict == Values.EQUAL:
         return "values are equal"
-    why = "; ".join(_not_known(row.values.unknown, row.without_t2))
+    why = "; ".join(_not_known(row))
     if row.values.verdict == Values.DIFFER:
         return "; ".join(filter(None, (_how_values_differ(row), why)))
+    if why and len(row.values.groups) == 1 and len(row.values.tags) > 1:
+        return f"values are equal in {words.counted(len(row.values.tags), 'cluster')}; {why}"
     return f"values: {why or 'hashed by different versions of the controller, not comparable'}"
 
 
@@ -161,11 +163,13 @@ def _how_values_differ(row: DriftRow) -> str:
     return "all other values differ, as they must" if row.shared else "values differ, as they must"
 
 
-def _not_known(unknown: Iterable[str], without_t2: Collection[str]) -> Iterator[str]:
-    unseen = sum(cluster in without_t2 for cluster in unknown)
-    if unseen:
-        yield f"not known without T2 in {words.counted(unseen, 'cluster')}"
-    if hashless := len(tuple(unknown)) - unseen:
+def _not_known(row: DriftRow) -> Iterator[str]:
+    unknown = row.values.unknown if row.values else ()
+    if unseen := sum(cluster in row.unseen for cluster in unknown):
+        yield f"not seen now in {words.counted(unseen, 'cluster')}"
+    if refused := sum(cluster in row.without_t2 for cluster in unknown):
+        yield f"not known without T2 in {words.counted(refused, 'cluster')}"
+    if hashless := len(unknown) - unseen - refused:
         yield f"no hash of it in {words.counted(hashless, 'cluster')}"
 
 

@@ -22,11 +22,11 @@ def overview(request: HttpRequest, now: datetime) -> HttpResponse:
     totals = queries.health_totals(now, families)
     context = {
         "coverage": seen,
-        "sentence": sentence(problems, more, seen, sum(totals.values())),
+        "sentence": sentence(problems, more, seen, sum(totals.values()), past=at is not None),
         "totals": [(health, count, _share(health, count, totals)) for health, count in totals.items()],
         "problems": problems,
         "more_problems": more,
-        "trend": trends.panel(request.GET, at or now),
+        "trend": trends.panel(request.GET, at or now, over=at is not None),
         "families": families,
         "clusters": clusters,
         "changes": queries.transitions(TransitionFilters(), limit=CHANGES_SHOWN, at=at).rows,
@@ -46,9 +46,9 @@ def _of_now(now: datetime) -> Shown:
 
 
 def _of_then(at: datetime, now: datetime) -> Shown:
-    seen = past.coverage(at, now)
-    problems, clusters = past.needs_someone(at, now, seen=seen), past.cluster_rows(at, now, limit=CLUSTERS_SHOWN)
-    return seen, past.family_totals(at, now), problems, clusters
+    seen, held = past.coverage(at, now), past.counts(at)
+    clusters = past.cluster_rows(at, now, held=held, limit=CLUSTERS_SHOWN)
+    return seen, past.family_totals(at, now, held), past.needs_someone(at, now, seen=seen), clusters
 
 
 def _share(health: Health, count: int, totals: dict[Health, int]) -> str:
@@ -60,12 +60,12 @@ def _share(health: Health, count: int, totals: dict[Health, int]) -> str:
     return f"{thousandths / 10:g}{words.NBSP}% of known"
 
 
-def sentence(problems: tuple[Cause, ...], more: bool, seen: Coverage, resources: int) -> str:
-    """The state of the fleet in plain words."""
+def sentence(problems: tuple[Cause, ...], more: bool, seen: Coverage, resources: int, *, past: bool = False) -> str:
+    """The state of the fleet in plain words; `past`: at a moment that is over."""
     if not seen.clusters:
         return "Every cluster is switched off." if seen.switched_off else "No cluster is registered yet."
     if not seen.reporting:
-        return "No cluster reports, so nothing is known now."
+        return "No cluster reported, so nothing is known." if past else "No cluster reports, so nothing is known now."
     if not problems:
         if not seen.complete:
             return "Nothing needs someone among what we can see."

@@ -109,7 +109,9 @@ def _sentence(days: Sequence[Day], filters: LedgerFilters) -> str:
     count = words.counted(number, "rotation") if number else "No rotation"
     more = "" if all(day.exact for day in days) else "More than "
     renewals = ", renewals of sealing keys included" if not filters.sources or Source.RENEWED in filters.sources else ""
-    return f"{more}{count} in the last 13 weeks{renewals if number else ''}."
+    known = sum(day.known for day in days)
+    when = "the last 13 weeks" if known == len(days) else f"the {words.counted(known, 'day')} that we know of"
+    return f"{more}{count} in {when}{renewals if number else ''}."
 
 
 def chips_of(path: str, kept: Mapping[str, list[str]]) -> list[tuple[str, str, str]]:

@@ -12,7 +12,7 @@ from monitoring import charts, queries
 from monitoring.filters import TREND_WINDOWS, Parameter, parse_trend_window
 from monitoring.queries.trends import DAY, HOUR, WINDOWS
 from monitoring.templatetags.pages import with_query
-from monitoring.timelines import Moment
+from monitoring.timelines import Moment, floored
 
 PARAMETER = Parameter("trend", "How far the trend looks back.", TREND_WINDOWS, False)
 ROWS = 24
@@ -33,11 +33,16 @@ class Row(NamedTuple):
 
 
 def panel(
-    query: QueryDict, now: datetime, ids: Collection[int] | None = None, *, cluster: str = ""
+    query: QueryDict, now: datetime, ids: Collection[int] | None = None, *, cluster: str = "", over: bool = False
 ) -> Mapping[str, Any]:
-    """What templates/monitoring/_trend.html needs. One SQL statement. Raises WrongParameter."""
+    """What templates/monitoring/_trend.html needs. One SQL statement. Raises WrongParameter.
+
+    `over`: `now` is a past moment, so an hour or a day that went on after it tells of what came later, and is left out.
+    """
     code = parse_trend_window(query, PARAMETER.name)
-    found = queries.trend(now, code, ids)
+    step = WINDOWS[code].step
+    end = floored(now, step) - timedelta(microseconds=1) if over and step >= HOUR else now
+    found = queries.trend(end, code, ids)
     alike = [list(group) for _, group in groupby(found.moments, key=_unwell)][::-1]
     return {
         "known": found.known,

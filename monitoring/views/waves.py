@@ -113,16 +113,19 @@ def said(row: KeyRow) -> str:
     number = len(row.readers)
     behind, awaited = row.count(Standing.LAGS), row.count(Standing.AWAITED)
     unknown = row.count(Standing.UNKNOWN)
-    have = number - behind - awaited - unknown
+    later = row.count(Standing.MADE_LATER)
+    have = number - behind - awaited - unknown - later
     took = words.duration(row.took or timedelta(0))
     if behind:
         late = f"still {'has' if behind == 1 else 'have'} an older value, {took} after the first got the new one"
         return f"{words.number(behind)} of {words.counted(number, 'resource')} {late}."
-    who = f"All {number}" if have == number else f"{words.number(have)} of {words.number(number)}"
+    whole = have == number < MOST_READERS
+    who = f"All {number}" if whole else f"{words.number(have)} of {words.number(number)}"
     tell = _reserve(row.waves[0])
     rest = f"; {words.number(awaited)} may still do" if awaited else ""
     lost = f"; of {words.number(unknown)} it is not known" if unknown else ""
-    return f"{who} picked it up within {took}{tell}{rest}{lost}."
+    young = f"; {words.number(later)} {'was' if later == 1 else 'were'} made after it" if later else ""
+    return f"{who} picked it up within {took}{tell}{rest}{lost}{young}."
 
 
 def _reserve(wave: Wave) -> str:

@@ -21,7 +21,7 @@ def rotation(of: Cluster, full_name: str = "payments/db", at: datetime = NOW, **
 def every_kind(now: datetime = NOW) -> dict[str, Cluster]:
     """A row of each source, the newest first by this order, in two clusters."""
     clusters = {name: make.cluster(name, now) for name in ("eu", "us")}
-    make.transition(make.resource(clusters["eu"], "payments/db", now=now), Health.HEALTHY, now - 30 * DAY)
+    make.transition(make.resource(clusters["eu"], "payments/db", now=now), Health.HEALTHY, now - 100 * DAY)
     rotation(clusters["eu"], at=now - HOUR)
     event = {"confidence": 2, "source": "updated", "before": "", "after": ""}
     rotation(clusters["us"], "billing/api", now - 2 * HOUR, **event)

@@ -156,7 +156,7 @@ def test_the_page_of_ages(viewer: Client, now: datetime) -> None:
     aged(now)
     words = text_of(viewer, "/rotations/ages/")
     assert "8 resources can rotate" not in words
-    assert "Nothing is past its policy: 1 resource of 8 has one." in words
+    assert "Nothing is known to be past its policy: 1 resource of 8 has one." in words
     assert "No policy is set; 1 object says by annotation when it is to be rotated" in words
 
 

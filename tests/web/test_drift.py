@@ -15,7 +15,7 @@ from monitoring.drift import Values
 from monitoring.filters import DriftFilters, WrongParameter
 from monitoring.health import Health
 from monitoring.models import Resource
-from monitoring.views.drift import matrix
+from monitoring.views.drift import matrix, said
 from tests.web import factories as make
 from tests.web.drift_data import ALL, STORE, cluster, drift, one, secret
 from tests.web.factories import HOUR, MINUTE, NOW
@@ -79,7 +79,34 @@ def test_a_cluster_that_is_not_seen_now_is_not_compared() -> None:
     assert not row.differs
     assert row.cells["ap"].health is Health.UNKNOWN
     assert row.values
-    assert row.values.verdict is Values.EQUAL
+    assert (row.values.verdict, row.values.unknown) == (Values.UNKNOWN, ("ap",))
+    assert "values are equal in 2 clusters; not seen now in 1 cluster" in said(row)
+
+
+def test_what_is_seen_and_judged_unknown_is_compared() -> None:
+    for name, interval in (("eu", "1h"), ("us", "5m")):
+        health = Health.UNKNOWN if name == "us" else Health.HEALTHY
+        secret(cluster(name), "x", interval=interval, health=health)
+    assert list(one().specs) == ["interval"]
+
+
+def test_mounts_of_pods_that_are_gone_do_not_count() -> None:
+    for name in ("eu", "us"):
+        made = cluster(name)
+        source = {"provider": "aws", "source": "6" * 16, "objects": ["db"]}
+        make.resource(made, "shop/api", kind="SecretProviderClass", counted=False, facts=source)
+        orphaned = make.finding(Health.HEALTHY, "csi-orphaned-status")
+        for pod, version, findings in (("p1", "2", ()), *([("gone", "1", (orphaned,))] if name == "us" else [])):
+            mount = make.resource(
+                made,
+                f"shop/{pod}",
+                kind="SecretProviderClassPodStatus",
+                counted=False,
+                findings=findings,
+                facts={"pod": pod, "class_name": "api", "objects": [{"id": "db", "version": version}]},
+            )
+            make.reference(mount, "class", "SecretProviderClass", "shop/api")
+    assert one().versions == ()
 
 
 def test_missing_not_installed_and_not_known() -> None:

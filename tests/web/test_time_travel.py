@@ -111,7 +111,12 @@ def test_families_of_then_hide_what_nobody_saw(now: datetime, healed: int) -> No
     cluster = Cluster.objects.get()
     Gap.objects.create(cluster=cluster, kind="ExternalSecret", began_at=now - 5 * HOUR, ended_at=now - 2.5 * HOUR)
     shown = {
-        hours: {health for row in past.family_totals(now - hours * HOUR, now) for health, n in row.counts.items() if n}
+        hours: {
+            health
+            for row in past.family_totals(now - hours * HOUR, now, past.counts(now - hours * HOUR))
+            for health, n in row.counts.items()
+            if n
+        }
         for hours in (0.5, 2, 2.8)
     }
     assert shown == {0.5: {Health.HEALTHY}, 2: {Health.FAILING}, 2.8: {Health.UNKNOWN}}

@@ -1,9 +1,9 @@
 """The past at its edges: clocks that differ, kinds that come and go, what was not there, what was learnt later."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
 
 from clusters.models import Cluster
 from clusters.observations import Failure, KindResult, Outcome, Problem, Snapshot
@@ -137,7 +137,7 @@ def test_a_cluster_that_was_registered_in_between_is_told_once() -> None:
     assert [(unseen.cluster, unseen.before, unseen.after) for unseen in found.unseen] == [("new", True, False)]
 
 
-def test_gaps_stay_as_long_as_a_moment_of_their_month_can_be_asked_for(settings: SettingsWrapper) -> None:
+def test_gaps_stay_as_long_as_a_moment_of_their_month_can_be_asked_for(settings: Any) -> None:
     settings.TRANSITION_RETENTION_DAYS = 100
     cluster = make_cluster()
     cutoff = NOW - 100 * DAY

@@ -15,6 +15,7 @@ from clusters.entries import MAX_PEM, MAX_TOKEN, MAX_URL
 from clusters.kubeconfig import MAX_BYTES
 from clusters.models import MAX_INTERVAL, MIN_INTERVAL
 from monitoring import queries
+from monitoring.api.suspects import SuspectSerializer
 from monitoring.health import WORST_FIRST, Health, Severity
 from monitoring.models import Collection
 from monitoring.queries import Cause, Change, ClusterDetail, ClusterRow, Coverage, JudgedResource, Lint
@@ -214,10 +215,11 @@ class EventSerializer(serializers.Serializer[Any]):
 
 
 class ResourceDetailSerializer(ResourceSerializer):
-    """One resource with what it refers to and its newest Kubernetes Events."""
+    """One resource with what it refers to, its newest Kubernetes Events and what changed before it was unwell."""
 
     refers_to = serializers.SerializerMethodField()
     events = serializers.SerializerMethodField()
+    suspects = serializers.SerializerMethodField(help_text="Nearest first; null for a resource that is well.")
 
     @extend_schema_field(LinkSerializer(many=True))
     def get_refers_to(self, value: JudgedResource) -> Any:
@@ -226,6 +228,11 @@ class ResourceDetailSerializer(ResourceSerializer):
     @extend_schema_field(EventSerializer(many=True))
     def get_events(self, value: JudgedResource) -> Any:
         return EventSerializer(queries.events(value), many=True).data
+
+    @extend_schema_field(SuspectSerializer(many=True, allow_null=True))
+    def get_suspects(self, value: JudgedResource) -> Any:
+        found: Any = queries.suspects(value)
+        return None if found is None else SuspectSerializer(found, many=True).data
 
 
 class TransitionSerializer(serializers.Serializer[Change]):

@@ -33,7 +33,10 @@ LONGEST_DIFF = timedelta(days=31)  # one partition, or two: what changed within 
 
 def parse_at(query: Query, now: datetime, name: str = "at") -> datetime | None:
     """The parameter `name` as a moment before `now`; None without it. Whether we knew anything then is not asked."""
-    text = (query.getlist(name) or [""])[-1].strip()
+    given = [text for value in query.getlist(name) if (text := value.strip())]
+    if len(given) > 1:
+        raise WrongParameter(name, "is given more than once")
+    text = given[0] if given else ""
     if not text:
         return None
     # In an address a plus is a space.

@@ -80,6 +80,8 @@ def refuse_unknown(query: Query, parameters: Collection[Parameter]) -> None:
     known = [parameter.name for parameter in parameters]
     for name in query:
         if name not in known and name not in PAGING:
+            if name == "at":
+                raise WrongParameter(name, "what is shown here is known of the present only")
             raise WrongParameter(name[:40], "there is no such parameter here", known)
 
 

@@ -171,7 +171,12 @@ def lints(at: datetime) -> tuple[Lint, ...]:
 def cluster_states(at: datetime) -> dict[int, ClusterState]:
     """By cluster: what its own rules said of it at `at`, as unsaved rows with their cluster. Two SQL statements."""
     lasting = ClusterState.objects.filter(recorded_at__lte=at).select_related("cluster")
-    found = {state.cluster_id: state for state in lasting}
+    found = {
+        state.cluster_id: ClusterState(
+            cluster=state.cluster, health=state.health, findings=state.findings, lints=state.lints
+        )
+        for state in lasting
+    }
     with connection.cursor() as sql:
         sql.execute(CLUSTER_STATES, {"at": at})
         ended = sql.fetchall()

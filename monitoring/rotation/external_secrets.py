@@ -51,8 +51,11 @@ class Refreshed(msgspec.Struct, frozen=True, kw_only=True):
 def came_in_turn(previous: RefreshedFacts, observed: RefreshedFacts) -> bool:
     """Whether the last refresh is explained by its interval alone. See RefreshedFacts.in_turn.
 
-    Without an interval (CreatedOnce, OnChange, 0) nothing but a changed spec, label or annotation explains one.
+    Without an interval (CreatedOnce, OnChange, 0) none comes in turn: it is a changed spec, an edit of the target that
+    is reverted, or another hash algorithm after an upgrade that brings one.
     """
+    if _interval(observed) is None:
+        return False
     if observed.refreshed_at is None or previous.refreshed_at is None:
         return False
     if observed.refreshed_at == previous.refreshed_at:
@@ -175,8 +178,10 @@ def _is_unexplained(seen: Refreshed, moment: datetime) -> bool:
 
 def _came_as_usual(facts: RefreshedFacts, later: timedelta) -> bool:
     """Of what was written so much later than the last refresh began: by that one, or by one that we have not seen."""
+    if _interval(facts) is None:
+        return False
     is_early = _is_early(facts, later)
-    if later <= SECOND or (later <= RECONCILING and (is_early or _interval(facts) is None)):
+    if later <= SECOND or (later <= RECONCILING and is_early):
         return facts.in_turn
     return not is_early
 

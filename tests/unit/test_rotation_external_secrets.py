@@ -238,6 +238,14 @@ EXPLAINED: dict[str, tuple[Refreshed, EventNote]] = {
     "known too late": (seen(), event(FIRST - HOUR)),
     "without a moment": (seen(), event(None)),
     "the tags are equal": (seen(written=SAME), event()),
+    "an edit that is reverted, without an interval": (
+        seen(before=external_secret(interval="0"), after=external_secret(EARLY, interval="0")),
+        event(EARLY),
+    ),
+    "an edit that is reverted, created once": (
+        seen(before=external_secret(policy="CreatedOnce"), after=external_secret(EARLY, policy="CreatedOnce")),
+        event(EARLY),
+    ),
     "only a changed spec refreshes it, and it changed": (
         seen(
             before=external_secret(policy="OnChange"),
@@ -259,14 +267,6 @@ UNEXPLAINED: dict[str, tuple[Refreshed, EventNote]] = {
     "half a minute old": (seen(created_at=NEXT - 30 * SECOND), event()),
     "late by a queue": (seen(after=external_secret(NEXT + 9 * MINUTE)), event(NEXT + 9 * MINUTE)),
     "a second early": (seen(after=external_secret(NEXT - SECOND)), event(NEXT - SECOND)),
-    "without an interval": (
-        seen(before=external_secret(interval="0"), after=external_secret(EARLY, interval="0")),
-        event(EARLY),
-    ),
-    "created once": (
-        seen(before=external_secret(policy="CreatedOnce"), after=external_secret(EARLY, policy="CreatedOnce")),
-        event(EARLY),
-    ),
     "the tags differ": (seen(written=CHANGED), event()),
     "no tag was known": (seen(written=target(None, secret(NEW, NEXT))), event()),
 }

@@ -79,6 +79,7 @@ def test_the_detail_adds_what_it_refers_to_and_events(client: Client) -> None:
     listed = client.get("/api/v1/resources/").json()["results"][0]
     detail = client.get(f"/api/v1/resources/{row.pk}/").json()
     assert detail.pop("events") == []
+    assert detail.pop("suspects") is None
     [link] = detail.pop("refers_to")
     assert (link["relation"], link["kind"], link["name"], link["resource"], link["health"]) == (
         "store",

@@ -48,6 +48,9 @@ def test_a_failing_resource_names_its_suspects(viewer: Client, now: datetime) ->
     assert places == sorted(places)
     assert "generation 2" not in words
     assert "<script>alert" not in viewer.get(f"/resources/{row.pk}/").content.decode()
+    told_there = viewer.get(f"/api/v1/resources/{row.pk}/").json()["suspects"]
+    assert [suspect["what"] for suspect in told_there] == ["spec", "labels", "served version"]
+    assert (told_there[0]["by"], told_there[0]["after"]) == ("argocd", "generation 4")
 
 
 def test_no_suspect_is_said_and_a_healthy_resource_has_no_panel(viewer: Client, now: datetime) -> None:
@@ -56,3 +59,4 @@ def test_no_suspect_is_said_and_a_healthy_resource_has_no_panel(viewer: Client, 
     assert "Nothing that we watch changed in the day before" in text_of(viewer, f"/resources/{row.pk}/")
     well = make.resource(row.cluster, "payments/well", now=now)
     assert "What changed shortly before" not in text_of(viewer, f"/resources/{well.pk}/")
+    assert viewer.get(f"/api/v1/resources/{well.pk}/").json()["suspects"] is None

@@ -81,6 +81,9 @@ def test_the_api_answers_with_the_estate_of_then(viewer: Client, now: datetime) 
     assert [change["to_health"] for change in told] == ["failing", "healthy"]
     (cluster,) = viewer.get("/api/v1/clusters/", {"at": then}).json()["results"]
     assert cluster["health"] == "failing"
+    assert cluster["answered_at"] is None  # what is kept of it is of the present
+    assert "given more than once" in viewer.get("/api/v1/resources/", {"at": [then, then]}).json()["errors"]["at"][0]
+    assert "present only" in viewer.get("/api/v1/drift/", {"at": then}).json()["errors"]["at"][0]
 
 
 def test_a_resource_of_then(viewer: Client, now: datetime, healed: int) -> None:

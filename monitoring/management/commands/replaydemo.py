@@ -21,10 +21,17 @@ from clusters import registration
 from clusters.models import Cluster
 from monitoring import leases, partitions, pipeline, sampling
 from monitoring.rejudging import judge_all_again
+from monitoring.timelines import FIVE_MINUTES, floored
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 # Up to how long before the end collections are how far apart. A step takes 0.1 s, and `make run` waits for all.
 PACES = ((5 * DAY, 120 * MINUTE), (DAY, 60 * MINUTE), (timedelta(0), 15 * MINUTE))
+REPEAT = """
+INSERT INTO monitoring_healthsample (at, minutes, cluster_id, shown, samples)
+SELECT later, minutes, cluster_id, shown, samples FROM monitoring_healthsample
+CROSS JOIN generate_series(at + interval '5 minutes', %(until)s - interval '1 second', '5 minutes') AS later
+WHERE minutes = 5 AND at = %(at)s ON CONFLICT DO NOTHING
+"""
 LONGEST_INTERVAL = HOUR  # of a cluster; what is known stays fresh for 2.5 intervals, which covers two hours
 
 
@@ -67,12 +74,18 @@ class Command(BaseCommand):
             collect(control, clusters, at)
             if interval != (interval := min(pace, LONGEST_INTERVAL)):
                 read_every(clusters, interval)
-            for moment in moments(at, min(at + pace, end), 5 * MINUTE if end - at <= DAY else HOUR):
-                sampling.sample(moment)
+            sampling.sample(at)
+            repeat_sample(at, min(at + pace, end))
             if at.date() != day:
                 day = at.date()
                 sampling.roll_up(at)
                 self.stdout.write(f"back story: {(end - at).days} days to go")
+
+
+def repeat_sample(at: datetime, until: datetime) -> None:
+    """Nothing is collected until then, so each five minutes would count what the sample of `at` did."""
+    with connection.cursor() as cursor:
+        cursor.execute(REPEAT, {"at": floored(at, FIVE_MINUTES), "until": until})
 
 
 def catch_up(control: str, clusters: Sequence[Cluster], at: datetime) -> None:
@@ -106,13 +119,6 @@ def steps(start: datetime, end: datetime, least: timedelta) -> Iterator[tuple[da
         yield at, min(pace, end - at)
         at += pace
     yield end, PACES[-1][1]
-
-
-def moments(start: datetime, end: datetime, distance: timedelta) -> Iterator[datetime]:
-    """`start`, and all after it until before `end`."""
-    yield start
-    while (start := start + distance) < end:
-        yield start
 
 
 @contextmanager

@@ -71,6 +71,7 @@ def test_the_back_story_comes_through_the_pipeline(tmp_path: Path) -> None:
     assert set(gaps) == {("prod-us", epoch - timedelta(hours=10), epoch - timedelta(hours=6))}
     fine = HealthSample.objects.filter(cluster=None, minutes=5, at__gte=epoch - timedelta(days=1), at__lt=epoch)
     assert fine.count() == 24 * 12
+    assert len({str(sample.shown) for sample in fine}) > 5  # each step was counted, not the first one again and again
     assert HealthSample.objects.filter(cluster=None, minutes=60).count() >= 24
     suspected = set(Revision.objects.values_list("kind", "what", "by"))
     assert suspected >= {

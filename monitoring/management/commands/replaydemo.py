@@ -83,9 +83,12 @@ class Command(BaseCommand):
 
 
 def repeat_sample(at: datetime, until: datetime) -> None:
-    """Nothing is collected until then, so each five minutes would count what the sample of `at` did."""
+    """Nothing is collected until then, so each five minutes would count what the sample of `at` did.
+
+    The five minutes in which `until` lies have a sample of their own.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(REPEAT, {"at": floored(at, FIVE_MINUTES), "until": until})
+        cursor.execute(REPEAT, {"at": floored(at, FIVE_MINUTES), "until": floored(until, FIVE_MINUTES)})
 
 
 def catch_up(control: str, clusters: Sequence[Cluster], at: datetime) -> None:

@@ -27,8 +27,8 @@ from tests.unit.rule_strategies import (
     subjects,
 )
 
-THOROUGH = settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-FAIRLY = settings(THOROUGH, max_examples=80)
+THOROUGH = settings(max_examples=70, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+FAIRLY = settings(THOROUGH, max_examples=50)
 ASKING_THE_CLOCK = sorted({*JUDGED_KINDS} - {"ClusterPushSecret", "ClusterSecretStore"})  # their rules are others' too
 SOON, LATER = st.integers(0, 200_000), st.integers(1, 10**9)  # seconds
 

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection
-
 from clusters.facts import ResourceKey
 from clusters.models import Cluster
 from monitoring.filters.rotations import AGE_BOUNDS, AGES, ROTATING_KINDS, AgeFilters
 from monitoring.queries.ledger import MOST_EXPORTED
 from monitoring.queries.paging import Page, decode_moment, page_of
 from monitoring.queries.resources import ids_of
+from monitoring.queries.rows import fetch
 from monitoring.rotation.policy import Rule
 
 EXPORT_CHUNK = 10_000  # no index has the order of ages: each part costs a look at every resource
@@ -218,10 +217,7 @@ def _fetch(sql: str, params: dict[str, Any], rules: Sequence[Rule]) -> list[Any]
     policy, values = _policy(rules)
     conditions = " AND ".join(text for name, text in CONDITIONS.items() if name in params) or "true"
     aged = AGED.format(policy=policy, conditions=conditions)
-    with connection.cursor() as cursor:
-        cursor.execute(sql.format(aged=aged), {**params, **values})
-        rows: list[Any] = cursor.fetchall()
-    return rows
+    return fetch(sql.format(aged=aged), {**params, **values})
 
 
 def _policy(rules: Sequence[Rule]) -> tuple[str, Mapping[str, Any]]:

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.db import connection
 
 from clusters.models import Cluster
 from monitoring.families import JUDGED_KINDS
@@ -17,6 +16,7 @@ from monitoring.known import decoded
 from monitoring.queries.paging import Page, decode_moment, page_of
 from monitoring.queries.past import Gaps, Pair, gaps, registered_after
 from monitoring.queries.resources import cluster_ids
+from monitoring.queries.rows import fetch
 from monitoring.rules.base import Finding
 
 # Most states of a long window began and ended in it, and most resources were plainly healthy at both of its ends:
@@ -156,9 +156,7 @@ def differences(filters: DiffFilters, now: datetime, cursor: str = "", limit: in
         "last_id": last_id,
         "limit": limit + 1,
     }
-    with connection.cursor() as sql:
-        sql.execute(SQL, params)
-        rows = [_difference(before, after, *row) for row in sql.fetchall()]
+    rows = [_difference(before, after, *row) for row in fetch(SQL, params)]
     page = page_of(rows, limit, lambda row: (row.at, row.id))
     return Differences(page.rows, page.next, tuple(_unseen(before, after)))
 

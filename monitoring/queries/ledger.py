@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from django.db import connection
 from django.db.models import Min, OuterRef, Subquery
 
 from clusters.facts import ResourceKey
@@ -19,6 +18,7 @@ from monitoring.models import Rotation, Transition
 from monitoring.queries import past
 from monitoring.queries.paging import Page, decode_moment, encode
 from monitoring.queries.resources import JudgedResource, ids_of
+from monitoring.queries.rows import fetch
 from monitoring.rotation.base import Confidence, Source
 
 WEEKS = 13
@@ -257,7 +257,4 @@ def _row(*row: Any) -> LedgerRow:
 
 def _fetch(sql: str, params: dict[str, Any]) -> list[Any]:
     conditions = " AND ".join(text for name, text in CONDITIONS.items() if name in params) or "true"
-    with connection.cursor() as cursor:
-        cursor.execute(sql.format(conditions=conditions), params)
-        rows: list[Any] = cursor.fetchall()
-    return rows
+    return fetch(sql.format(conditions=conditions), params)

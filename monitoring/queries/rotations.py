@@ -4,9 +4,8 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db import connection
-
 from monitoring.queries.knowledge import READ_BEFORE
+from monitoring.queries.rows import fetch
 
 # Versions of one source are comparable in all clusters, others within their class (see MountedVersion). A mount that
 # changed again later has been reached too. `at` is by each cluster's own clock.
@@ -57,6 +56,5 @@ def reached(rotation_ids: Collection[int], now: datetime) -> dict[int, Reached]:
 
     Others are missing, and so are those of which no mount is left.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(REACHED, {"ids": list(rotation_ids), "now": now})
-        return {rotation_id: Reached(*counts) for rotation_id, *counts in cursor.fetchall()}
+    rows = fetch(REACHED, {"ids": list(rotation_ids), "now": now})
+    return {rotation_id: Reached(*counts) for rotation_id, *counts in rows}

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection
-
 from clusters.kinds import BY_NAME, EXTERNAL_SECRETS, SEALED_SECRETS, SECRETS_STORE_CSI, WATCHED_KINDS
 from clusters.kinds.workloads import DRIVER_ROLE, EXTERNAL_SECRETS_ROLE, PROVIDER_ROLE, SEALED_SECRETS_ROLE
 from monitoring.queries.resources import JudgedResource
+from monitoring.queries.rows import fetch
 
 BEFORE, AFTER = timedelta(hours=24), timedelta(minutes=10)  # after: the controller takes its time to notice
 MOST_SUSPECTS = 20
@@ -91,6 +90,4 @@ def suspects(resource: JudgedResource) -> tuple[Suspect, ...] | None:
         "served": [watched.kind for watched in WATCHED_KINDS if watched.family == family],
         "limit": MOST_SUSPECTS,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(SUSPECTS, params)
-        return tuple(Suspect(*found) for found in cursor.fetchall())
+    return tuple(Suspect(*found) for found in fetch(SUSPECTS, params))
